@@ -1,1 +1,53 @@
-//! Being written.
+//! An asynchronous client of the Nix daemon's worker protocol, over the daemon's unix socket.
+//!
+//! It speaks protocol 1.34 to 1.38 with no optional feature, which is every Nix since 2.8, every Lix and
+//! every Determinate Nix. It owns one connection at a time and never starts a process, reads a
+//! configuration file or touches the store on disk.
+//!
+//! Three rules hold everywhere. What the daemon sends is untrusted: lengths are bounded before anything is
+//! allocated and unknown numbers are carried, not rejected. A connection is used again only after its last
+//! reply was read to the end: an error of transport or protocol, a timeout and a dropped future all close it.
+//! Nothing is retried: the caller knows what may be asked twice.
+
+pub mod nar;
+
+mod build;
+mod client;
+mod closure;
+mod connect;
+mod derived_path;
+mod error;
+mod event;
+mod garbage;
+mod handshake;
+mod link;
+mod message;
+mod missing;
+mod operation;
+mod path_info;
+mod progress;
+mod read;
+mod request;
+mod settings;
+mod store_path;
+#[cfg(test)]
+mod tests;
+mod text;
+mod upload;
+mod write;
+
+pub use build::{BuildMode, BuildResult, BuildStatus};
+pub use client::Client;
+pub use connect::{ConnectError, ConnectOptions};
+pub use derived_path::{DerivedPath, DerivedPathError, Outputs};
+pub use error::{Connection, DaemonError, Error, Violation};
+pub use event::{ActivityId, ActivityKind, Event, EventSink, Field, Level, ResultKind};
+pub use garbage::{Collected, Garbage, Root, Verification};
+pub use handshake::{ProtocolVersion, Trust};
+pub use missing::{Missing, Substitution};
+pub use operation::Operation;
+pub use path_info::{NarHash, NarHashError, PathInfo};
+pub use progress::{Progress, RunningBuild, Tally, Transfer};
+pub use settings::ClientSettings;
+pub use store_path::{HashPart, StorePath, StorePathError};
+pub use text::Text;

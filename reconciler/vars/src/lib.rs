@@ -1,1 +1,36 @@
-//! Being written.
+//! Vars of a fleet: which generated values a machine needs, whether this machine can open them, and
+//! how the opened ones are installed as a generation of secrets.
+//!
+//! The order of work is [`Requirements`] → [`preflight()`] → [`stage()`] → [`Staged::activate`].
+//! Plaintext lives only in zeroising buffers and on the ramdisk behind [`SecretsRoot`]; it never
+//! appears in an error, a `Debug` output or a log.
+
+mod declared;
+mod identity;
+mod install;
+mod mode;
+mod preflight;
+mod redacted;
+mod requirements;
+pub mod sops;
+mod tree;
+
+pub use declared::{Declared, DeclaredFile, DeclaredGenerator, NeededFor};
+pub use identity::{
+    Identities, IdentityInfo, IdentityKind, IdentityProblem, IdentitySource, SshConversionError,
+    ssh_public_key_to_recipient,
+};
+pub use install::{
+    AccountKind, Accounts, AccountsError, Backing, BackingError, Change, ChangeKind, Filesystem,
+    InstallError, InvalidLink, Operation, SecretsGeneration, SecretsRoot, Staged, UnknownAccount,
+    UnknownAccounts, stage,
+};
+pub use mode::{InvalidMode, Mode};
+pub use preflight::{Finding, FindingReason, Findings, Opened, PreflightError, Problems, preflight};
+pub use redacted::Redacted;
+pub use requirements::{
+    InvalidName, NameKind, Requirement, RequirementProblem, RequirementProblems, Requirements,
+    RequirementsError,
+};
+pub use sops::{Decrypted, SopsError, decrypt_file};
+pub use tree::{DirectoryTree, EntryKind, Tree, TreeEntry, TreeError};

@@ -1,0 +1,33 @@
+//! A piece of policy as it is written in one place: everything optional, unknown keys refused, each value
+//! valid by itself. How pieces combine is in `policy`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::preset::Preset;
+use crate::values::{ByteSize, GenerationCount, Grace, Probe, Timeout};
+
+/// The keys of `[policy]`, wherever it stands: in the fleet's `reconciler.toml`, for a tag, for a machine,
+/// or in the machine's own configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fragment {
+    /// The set of values that holds where no fragment says otherwise.
+    pub preset: Option<Preset>,
+    /// How long an activation may take, probes included, before it is reverted.
+    pub activation_timeout: Option<Timeout>,
+    /// How long the evaluation may take.
+    pub evaluation_timeout: Option<Timeout>,
+    /// How much memory the evaluation may use.
+    pub evaluation_memory: Option<ByteSize>,
+    /// How long a build may take.
+    pub build_timeout: Option<Timeout>,
+    /// How long services may take to come up before the probes run.
+    pub probe_grace: Option<Grace>,
+    /// The probes, by name; a later fragment's probe replaces an earlier one of the same name.
+    #[serde(default)]
+    pub probes: BTreeMap<String, Probe>,
+    /// How many generations are kept.
+    pub keep_generations: Option<GenerationCount>,
+}

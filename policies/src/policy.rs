@@ -1,0 +1,189 @@
+//! The policy in force on a machine: the fragments over the preset, each key decided by the last fragment
+//! that names it, and then checked as a whole.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::{self, DocumentError};
+use crate::fragment::Fragment;
+use crate::preset::Preset;
+use crate::values::{ByteSize, GenerationCount, Grace, Probe, Timeout};
+
+/// A complete and sound policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Policy {
+    /// The preset that filled the gaps.
+    pub preset: Preset,
+    /// How long an activation may take, probes included, before it is reverted.
+    pub activation_timeout: Timeout,
+    /// How long the evaluation may take.
+    pub evaluation_timeout: Timeout,
+    /// How much memory the evaluation may use.
+    pub evaluation_memory: ByteSize,
+    /// How long a build may take; `None`: as long as it takes.
+    pub build_timeout: Option<Timeout>,
+    /// How long services may take to come up before the probes run.
+    pub probe_grace: Grace,
+    /// The probes, by name.
+    pub probes: BTreeMap<String, Probe>,
+    /// How many generations are kept, the running one included.
+    pub keep_generations: GenerationCount,
+}
+
+/// Why fragments make no policy.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// The preset that is built in cannot be read: a bug of this crate.
+    #[error("cannot read the built-in preset `{preset}`; this is a bug")]
+    Preset {
+        /// The preset.
+        preset: Preset,
+        /// Where and what.
+        #[source]
+        source: DocumentError,
+    },
+    /// The activation would be reverted before the probe could speak.
+    #[error(
+        "probe `{probe}` may end {ends:?} after the activation, but `activation_timeout` reverts it after {limit:?}"
+    )]
+    ProbeOutlastsActivation {
+        /// The probe's name.
+        probe: String,
+        /// `probe_grace` and the probe's timeout together.
+        ends: Duration,
+        /// The `activation_timeout`.
+        limit: Duration,
+    },
+}
+
+/// The merged values before they are checked as a whole. A preset has this shape.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Merged {
+    activation_timeout: Timeout,
+    evaluation_timeout: Timeout,
+    evaluation_memory: ByteSize,
+    build_timeout: Option<Timeout>,
+    probe_grace: Grace,
+    #[serde(default)]
+    probes: BTreeMap<String, Probe>,
+    keep_generations: GenerationCount,
+}
+
+impl Merged {
+    fn preset(preset: Preset) -> Result<Self, PolicyError> {
+        document::read(preset.text()).map_err(|source| PolicyError::Preset { preset, source })
+    }
+
+    fn overlay(self, fragment: &Fragment) -> Self {
+        let mut probes = self.probes;
+        probes.extend(fragment.probes.clone());
+        Self {
+            activation_timeout: fragment.activation_timeout.unwrap_or(self.activation_timeout),
+            evaluation_timeout: fragment.evaluation_timeout.unwrap_or(self.evaluation_timeout),
+            evaluation_memory: fragment.evaluation_memory.unwrap_or(self.evaluation_memory),
+            build_timeout: fragment.build_timeout.or(self.build_timeout),
+            probe_grace: fragment.probe_grace.unwrap_or(self.probe_grace),
+            probes,
+            keep_generations: fragment.keep_generations.unwrap_or(self.keep_generations),
+        }
+    }
+
+    fn validate(self, preset: Preset) -> Result<Policy, PolicyError> {
+        let limit = self.activation_timeout.get();
+        for (name, probe) in &self.probes {
+            let ends = self.probe_grace.get().saturating_add(probe.timeout.get());
+            if ends >= limit {
+                return Err(PolicyError::ProbeOutlastsActivation {
+                    probe: name.clone(),
+                    ends,
+                    limit,
+                });
+            }
+        }
+        Ok(Policy {
+            preset,
+            activation_timeout: self.activation_timeout,
+            evaluation_timeout: self.evaluation_timeout,
+            evaluation_memory: self.evaluation_memory,
+            build_timeout: self.build_timeout,
+            probe_grace: self.probe_grace,
+            probes: self.probes,
+            keep_generations: self.keep_generations,
+        })
+    }
+}
+
+impl Policy {
+    /// Combines fragments: of those that name a key the last one decides; probes are combined by name; the
+    /// last named preset (`server` where none is) fills what no fragment names.
+    ///
+    /// # Errors
+    /// [`PolicyError::ProbeOutlastsActivation`] where the values contradict each other.
+    pub fn merge(order: &[Fragment]) -> Result<Self, PolicyError> {
+        let preset = order
+            .iter()
+            .rev()
+            .find_map(|fragment| fragment.preset)
+            .unwrap_or_default();
+        order
+            .iter()
+            .fold(Merged::preset(preset)?, Merged::overlay)
+            .validate(preset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_is_a_policy() {
+        for preset in Preset::ALL {
+            let fragment = Fragment {
+                preset: Some(preset),
+                ..Fragment::default()
+            };
+            assert_eq!(Policy::merge(&[fragment]).unwrap().preset, preset);
+        }
+    }
+
+    #[test]
+    fn nothing_declared_is_a_server() {
+        let policy = Policy::merge(&[]).unwrap();
+        assert_eq!(policy.preset, Preset::Server);
+        assert_eq!(policy.activation_timeout.get(), Duration::from_secs(30 * 60));
+        assert_eq!(policy.evaluation_timeout.get(), Duration::from_secs(15 * 60));
+        assert_eq!(policy.evaluation_memory.bytes(), 8 << 30);
+        assert_eq!(policy.build_timeout, None);
+        assert_eq!(policy.probe_grace.get(), Duration::from_secs(10));
+        assert_eq!(policy.keep_generations.get(), 10);
+    }
+
+    #[test]
+    fn a_probe_must_end_before_the_deadman_acts() {
+        let fragment = |limit: &str| -> Fragment {
+            document::read(&format!(
+                "activation_timeout = '{limit}'\nprobe_grace = '10s'\nprobes.web = {{ command = ['x'], timeout = '50s' }}"
+            ))
+            .unwrap()
+        };
+        assert!(Policy::merge(&[fragment("61s")]).is_ok());
+        let error = Policy::merge(&[fragment("60s")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "probe `web` may end 60s after the activation, but `activation_timeout` reverts it after 60s"
+        );
+    }
+
+    #[test]
+    fn a_later_fragment_takes_nothing_away() {
+        let first = document::read::<Fragment>("build_timeout = '1h'\nprobes.a.command = ['a']").unwrap();
+        let second = document::read::<Fragment>("probes.b.command = ['b']").unwrap();
+        let policy = Policy::merge(&[first, second]).unwrap();
+        assert!(policy.build_timeout.is_some());
+        assert_eq!(policy.probes.keys().collect::<Vec<_>>(), ["a", "b"]);
+    }
+}

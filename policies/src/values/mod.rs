@@ -1,0 +1,14 @@
+//! The values of a policy, each valid by construction and read from the form that people write. They own
+//! their bounds; which value is in force is the policy's.
+
+mod byte_size;
+mod duration;
+mod error;
+mod generation_count;
+mod probe;
+
+pub use byte_size::ByteSize;
+pub use duration::{Grace, Timeout};
+pub use error::ValueError;
+pub use generation_count::GenerationCount;
+pub use probe::{Command, Probe};

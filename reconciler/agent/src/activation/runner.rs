@@ -1,0 +1,64 @@
+//! The detached runner, where no systemd runs: the agent's own binary as the parent of one activation.
+//!
+//! In a session of its own, so that neither the agent's end nor its terminal's ends the activation; it writes
+//! the log and the result, and nothing else.
+
+use super::result;
+use crate::durable::{self, DurableError, Lasting};
+use camino::{Utf8Path, Utf8PathBuf};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Command, Stdio};
+
+/// An activation that the runner could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunnerError {
+    /// It could not leave the agent's session.
+    #[error("cannot leave the agent's session")]
+    Session(#[source] unix::Error),
+    /// The log could not be opened.
+    #[error("cannot write the log {path}")]
+    Log {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The script could not be started.
+    #[error("cannot start {program}")]
+    Start {
+        /// The program.
+        program: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The result could not be written.
+    #[error("cannot write the result of the activation")]
+    Result(#[source] DurableError),
+}
+
+/// Runs `program` to its end; its output goes to `log`, its end to `result`.
+pub fn run(log: &Utf8Path, result: &Utf8Path, program: &Utf8Path, arguments: &[String]) -> Result<(), RunnerError> {
+    match unix::unistd::setsid() {
+        // Leading its process group already, as the agent starts it: a child then leads the session's.
+        Ok(_) | Err(unix::Error::EPERM) => {}
+        Err(error) => return Err(RunnerError::Session(error)),
+    }
+    // The agent's own files are private; a system's are not.
+    unix::sys::stat::umask(unix::sys::stat::Mode::from_bits_truncate(0o022));
+    let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(log);
+    let logging = |source| RunnerError::Log { path: log.to_owned(), source };
+    let (stdout, stderr) = (open().map_err(logging)?, open().map_err(logging)?);
+    let status = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(stderr)
+        .status()
+        .map_err(|source| RunnerError::Start { program: program.to_owned(), source })?;
+    durable::replace(result, result::format(status.into()).as_bytes(), 0o600, Lasting::Power)
+        .map_err(RunnerError::Result)
+}

@@ -1,0 +1,11 @@
+//! The classes: how a toplevel of each kind is told apart, activated, judged and observed.
+
+mod custom;
+mod identify;
+mod kind;
+mod nixos;
+mod surface;
+
+pub use identify::{IdentifyError, identify};
+pub use kind::Class;
+pub use surface::{Action, BootEntry, Invocation, Judgement, Surface};

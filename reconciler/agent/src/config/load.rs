@@ -1,0 +1,167 @@
+//! Finding, reading and merging the configuration files.
+
+use super::{Fragment, keys};
+use camino::{Utf8Path, Utf8PathBuf};
+use std::io;
+
+/// Where the configuration is unless told otherwise.
+pub const DEFAULT_FILE: &str = "/etc/reconciler/config.toml";
+
+/// A configuration that could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not there.
+    #[error("there is no configuration at {file}")]
+    Missing {
+        /// Where it was looked for.
+        file: Utf8PathBuf,
+    },
+    /// The file or its folder of fragments could not be read.
+    #[error("cannot read {file}")]
+    Read {
+        /// The file.
+        file: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A key that nothing reads: a typing error, most often.
+    #[error("{file}:{line}: unknown key `{key}`")]
+    UnknownKey {
+        /// The file.
+        file: Utf8PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The key as written.
+        key: String,
+        /// The known key closest to it.
+        closest: Option<&'static str>,
+    },
+    /// The file is not TOML, or a value has the wrong type.
+    #[error("{file}:{line}: {message}")]
+    Parse {
+        /// The file.
+        file: Utf8PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What the parser says.
+        message: String,
+    },
+}
+
+/// Reads `file`, then `config.d/*.toml` beside it in the order of their names.
+pub fn load(file: &Utf8Path) -> Result<Fragment, ConfigError> {
+    let mut merged = match std::fs::read_to_string(file) {
+        Ok(text) => parse(file, &text)?,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            return Err(ConfigError::Missing { file: file.to_owned() });
+        }
+        Err(source) => return Err(ConfigError::Read { file: file.to_owned(), source }),
+    };
+    let folder = file.with_file_name("config.d");
+    let mut fragments = Vec::new();
+    match folder.read_dir_utf8() {
+        Ok(entries) => {
+            for entry in entries {
+                let entry = entry.map_err(|source| ConfigError::Read { file: folder.clone(), source })?;
+                if entry.path().extension() == Some("toml") {
+                    fragments.push(entry.path().to_owned());
+                }
+            }
+        }
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => return Err(ConfigError::Read { file: folder, source }),
+    }
+    fragments.sort();
+    for fragment in fragments {
+        let text = std::fs::read_to_string(&fragment)
+            .map_err(|source| ConfigError::Read { file: fragment.clone(), source })?;
+        merged = merged.overlaid(parse(&fragment, &text)?);
+    }
+    Ok(merged)
+}
+
+/// Parses one file; `file` is only for messages.
+pub fn parse(file: &Utf8Path, text: &str) -> Result<Fragment, ConfigError> {
+    toml::from_str(text).map_err(|error| {
+        let span = error.span().unwrap_or(0..0);
+        let line = 1 + text.get(..span.start).map_or(0, |before| before.matches('\n').count());
+        if error.message().starts_with("unknown field") {
+            let key = text.get(span).unwrap_or_default().trim().to_owned();
+            let closest = keys::closest(&key);
+            ConfigError::UnknownKey { file: file.to_owned(), line, key, closest }
+        } else {
+            ConfigError::Parse { file: file.to_owned(), line, message: error.message().to_owned() }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> ConfigError {
+        parse(Utf8Path::new("config.toml"), text).unwrap_err()
+    }
+
+    #[test]
+    fn an_unknown_key_names_file_line_and_the_closest() {
+        let found = error("machine = \"a\"\n[fleet]\nurl = \"x\"\nbrnach = \"main\"\n");
+        assert_eq!(found.to_string(), "config.toml:4: unknown key `brnach`");
+        assert!(matches!(found, ConfigError::UnknownKey { closest: Some("fleet.branch"), .. }));
+        let found = error("[flet]\nurl = \"x\"\n");
+        assert_eq!(found.to_string(), "config.toml:1: unknown key `flet`");
+    }
+
+    #[test]
+    fn a_wrong_type_names_its_line() {
+        assert!(error("\n[fleet]\nbranch = 3\n").to_string().starts_with("config.toml:3: "));
+        assert!(error("machine = \n").to_string().starts_with("config.toml:1: "));
+    }
+
+    #[test]
+    fn later_fragments_win_key_by_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        let file = folder.join("config.toml");
+        let write = |path: &Utf8Path, text: &str| {
+            crate::durable::replace(path, text.as_bytes(), 0o644, crate::durable::Lasting::Process).unwrap();
+        };
+        write(&file, "machine = \"a\"\n[fleet]\nurl = \"file:///one\"\nbranch = \"main\"\n");
+        std::fs::create_dir(folder.join("config.d")).unwrap();
+        write(&folder.join("config.d/20-b.toml"), "[fleet]\nbranch = \"last\"\n");
+        write(&folder.join("config.d/10-a.toml"), "[fleet]\nbranch = \"first\"\nurl = [\"file:///two\"]\n");
+        write(&folder.join("config.d/ignored.bak"), "nonsense");
+        let merged = load(&file).unwrap();
+        let expected = "machine = \"a\"\n[fleet]\nurl = [\"file:///two\"]\nbranch = \"last\"\n";
+        let expected = parse(&file, expected).unwrap();
+        assert_eq!(merged.machine, expected.machine);
+        assert_eq!(merged.fleet, expected.fleet);
+    }
+
+    #[test]
+    fn every_documented_key_parses_and_every_parsed_key_is_documented() {
+        // A key that the parser knows is listed in the message about one that it does not know.
+        for (table, header) in [("", ""), ("fleet.", "[fleet]"), ("trust.", "[trust]"),
+            ("identity.", "[identity]"), ("paths.", "[paths]"), ("nix.", "[nix]")]
+        {
+            let message = toml::from_str::<Fragment>(&format!("{header}\nzzz = 1\n")).unwrap_err().message().to_owned();
+            let mut parsed: Vec<String> =
+                message.split('`').skip(3).step_by(2).map(|key| format!("{table}{key}")).collect();
+            let mut documented: Vec<String> = keys::KEYS
+                .iter()
+                .filter(|key| match table {
+                    "" => !key.path.contains('.'),
+                    table => key.path.starts_with(table),
+                })
+                .map(|key| key.path.to_owned())
+                .collect();
+            if table.is_empty() {
+                documented.extend(["fleet", "trust", "identity", "paths", "nix"].map(str::to_owned));
+            }
+            parsed.sort();
+            documented.sort();
+            assert_eq!(parsed, documented);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The configuration of one machine: what it must know before it trusts the fleet.
+//!
+//! Fragment (one file, as written) → merged fragments → [`Settings`] (validated). Nothing here talks to the
+//! fleet or the host.
+
+mod fragment;
+mod keys;
+mod load;
+mod settings;
+
+pub use fragment::Fragment;
+pub use keys::{KEYS, Key, reference};
+pub use load::{ConfigError, DEFAULT_FILE, load, parse};
+pub use settings::{
+    Fleet, HistoryRule, Identity, NixSettings, Paths, Settings, SettingsError, SshAgent, host_name_is_usable,
+};

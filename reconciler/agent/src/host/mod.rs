@@ -1,0 +1,13 @@
+//! The host: what the platform alone can say. One surface, a file per platform.
+
+#[cfg(target_os = "macos")]
+mod darwin;
+mod environment;
+#[cfg(target_os = "linux")]
+mod linux;
+
+#[cfg(target_os = "macos")]
+pub use darwin::{Supervisor, boot_id, bounded, supervisor};
+pub use environment::{Environment, HostError, host_name, system};
+#[cfg(target_os = "linux")]
+pub use linux::{Supervisor, boot_id, bounded, supervisor};

@@ -1,0 +1,84 @@
+//! Single facts that outlive a pass: the accepted commit, and what failed and how often.
+
+use super::{Journal, JournalError};
+use rusqlite::{OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+/// A revision that failed and is not in quarantine: it is tried again after a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Which, at what, how often and when, as the retry gate reads it.
+    pub of: reconciler_policies::Failure,
+    /// Why.
+    pub reason: String,
+}
+
+impl Journal {
+    /// The newest commit that this machine converged on: what the branch may not leave behind.
+    pub fn accepted(&self) -> Result<Option<String>, JournalError> {
+        self.fact("accepted")
+    }
+
+    /// Moves the accepted commit.
+    pub fn set_accepted(&self, revision: &str) -> Result<(), JournalError> {
+        self.set_fact("accepted", revision)
+    }
+
+    /// The revision that the machine is known to be on: its generation's, or a later one that changed nothing.
+    pub fn converged(&self) -> Result<Option<String>, JournalError> {
+        self.fact("converged")
+    }
+
+    /// Records what the machine is known to be on.
+    pub fn set_converged(&self, revision: &str) -> Result<(), JournalError> {
+        self.set_fact("converged", revision)
+    }
+
+    /// The text of the last policy of the fleet that could be read.
+    pub fn policy(&self) -> Result<Option<String>, JournalError> {
+        self.fact("policy")
+    }
+
+    /// Keeps the text of a policy that could be read.
+    pub fn set_policy(&self, text: &str) -> Result<(), JournalError> {
+        if self.policy()?.as_deref() == Some(text) {
+            return Ok(());
+        }
+        self.set_fact("policy", text)
+    }
+
+    /// The failure of the revision that was tried last, if it failed.
+    pub fn failure(&self) -> Result<Option<Failure>, JournalError> {
+        // A record of an unknown shape is no failure to remember: trying again is always safe.
+        Ok(self.fact("failure")?.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Remembers a failure, or forgets it.
+    pub fn set_failure(&self, failure: Option<&Failure>) -> Result<(), JournalError> {
+        match failure.map(serde_json::to_string).transpose() {
+            Ok(Some(text)) => self.set_fact("failure", &text),
+            _ => self.clear_fact("failure"),
+        }
+    }
+
+    fn fact(&self, name: &str) -> Result<Option<String>, JournalError> {
+        self.connection
+            .query_row("SELECT value FROM facts WHERE name = ?1", [name], |row| row.get(0))
+            .optional()
+            .map_err(JournalError::reading("a fact"))
+    }
+
+    fn set_fact(&self, name: &str, value: &str) -> Result<(), JournalError> {
+        self.connection
+            .execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?1, ?2)", params![name, value])
+            .map(|_| ())
+            .map_err(JournalError::writing("a fact"))
+    }
+
+    fn clear_fact(&self, name: &str) -> Result<(), JournalError> {
+        self.connection
+            .execute("DELETE FROM facts WHERE name = ?1", [name])
+            .map(|_| ())
+            .map_err(JournalError::writing("a fact"))
+    }
+}

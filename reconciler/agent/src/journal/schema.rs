@@ -1,0 +1,129 @@
+//! Opening the journal: its format, its version, its durability.
+
+use super::JournalError;
+use camino::Utf8Path;
+use rusqlite::{Connection, OpenFlags};
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
+
+/// The format this version writes. A new one reads every older one; an older agent refuses a newer one.
+pub const VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+    CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    CREATE TABLE passes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, cause TEXT NOT NULL, started_at TEXT NOT NULL, finished_at TEXT,
+        revision TEXT, subject TEXT, outcome TEXT, reason TEXT, phases TEXT NOT NULL DEFAULT '[]') STRICT;
+    CREATE TABLE generations (
+        number INTEGER PRIMARY KEY, revision TEXT NOT NULL, subject TEXT NOT NULL, class TEXT NOT NULL,
+        system TEXT NOT NULL, toplevel TEXT NOT NULL, profile_generation INTEGER, secrets INTEGER,
+        requirements TEXT, kind TEXT NOT NULL, health TEXT NOT NULL, activated_at TEXT NOT NULL,
+        took_ms INTEGER NOT NULL) STRICT;
+    CREATE TABLE transactions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, revision TEXT NOT NULL, subject TEXT NOT NULL, toplevel TEXT NOT NULL,
+        intent TEXT NOT NULL, state TEXT NOT NULL, boot_id TEXT NOT NULL, started_at TEXT NOT NULL,
+        finished_at TEXT, outcome TEXT, reason TEXT, generation INTEGER) STRICT;
+    CREATE TABLE transaction_events (
+        transaction_id INTEGER NOT NULL REFERENCES transactions (id), at TEXT NOT NULL, event TEXT NOT NULL,
+        state TEXT NOT NULL) STRICT;
+    CREATE TABLE quarantine (
+        revision TEXT NOT NULL, toplevel TEXT NOT NULL, reason TEXT NOT NULL, since TEXT NOT NULL, until TEXT,
+        PRIMARY KEY (revision, toplevel)) STRICT;
+    CREATE TABLE pins (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, revision TEXT NOT NULL, by TEXT NOT NULL, why TEXT,
+        since TEXT NOT NULL, generation INTEGER, ended_at TEXT) STRICT;
+";
+
+/// The journal of one machine.
+#[derive(Debug)]
+pub struct Journal {
+    pub(super) connection: Connection,
+}
+
+impl Journal {
+    /// Opens the journal for the agent, making it if there is none.
+    pub fn open(path: &Utf8Path) -> Result<Journal, JournalError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let journal = Journal::connect(path, flags)?;
+        journal.migrate(path)?;
+        Ok(journal)
+    }
+
+    /// Opens an existing journal for reading; `None` when no agent ever ran here.
+    pub fn open_existing(path: &Utf8Path) -> Result<Option<Journal>, JournalError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        // Read-write, since reading a WAL may need to recover it; nothing is written by the readers.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let journal = Journal::connect(path, flags)?;
+        if journal.version(path)? == 0 {
+            return Ok(None);
+        }
+        Ok(Some(journal))
+    }
+
+    fn connect(path: &Utf8Path, flags: OpenFlags) -> Result<Journal, JournalError> {
+        let opening = |source| JournalError::Open { path: path.to_owned(), source };
+        if flags.contains(OpenFlags::SQLITE_OPEN_CREATE) {
+            // Made here, so that its mode is ours; what SQLite puts beside it takes the same.
+            let _ = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        }
+        let connection = Connection::open_with_flags(path, flags).map_err(opening)?;
+        connection.busy_timeout(Duration::from_secs(10)).map_err(opening)?;
+        connection
+            .execute_batch(
+                // A small page cache: the journal is a few hundred rows, and the agent idles for months.
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+                 PRAGMA cache_size = -256;",
+            )
+            .map_err(opening)?;
+        Ok(Journal { connection })
+    }
+
+    fn version(&self, path: &Utf8Path) -> Result<i64, JournalError> {
+        let found: i64 = self
+            .connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .map_err(|source| JournalError::Open { path: path.to_owned(), source })?;
+        if found > VERSION {
+            return Err(JournalError::Newer { path: path.to_owned(), found, known: VERSION });
+        }
+        Ok(found)
+    }
+
+    fn migrate(&self, path: &Utf8Path) -> Result<(), JournalError> {
+        if self.version(path)? == 0 {
+            self.connection
+                .execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"))
+                .map_err(|source| JournalError::Open { path: path.to_owned(), source })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_format_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap().join("journal.db");
+        drop(Journal::open(&path).unwrap());
+        let raw = Connection::open(&path).unwrap();
+        raw.execute_batch("PRAGMA user_version = 99").unwrap();
+        drop(raw);
+        let error = Journal::open(&path).unwrap_err();
+        assert!(error.to_string().ends_with("has format 99, and this version knows formats up to 1"), "{error}");
+        assert!(matches!(Journal::open_existing(&path), Err(JournalError::Newer { .. })));
+    }
+
+    #[test]
+    fn readers_make_no_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap().join("journal.db");
+        assert!(Journal::open_existing(&path).unwrap().is_none());
+        assert!(!path.exists());
+    }
+}

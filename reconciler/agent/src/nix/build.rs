@@ -1,0 +1,180 @@
+//! Building a toplevel through the nix-daemon, on a connection that keeps the result from the collector.
+
+use super::entry::Derivation;
+use camino::{Utf8Path, Utf8PathBuf};
+use nix_daemon_client::{
+    BuildMode, BuildResult, BuildStatus, Client, DerivedPath, Error, Event, Outputs, Progress, StorePath,
+    StorePathError,
+};
+use std::time::Duration;
+
+/// How many lines of a failed build's log are told.
+const LOG_LINES: usize = 10;
+
+/// A toplevel that was built, and cannot be collected while the connection that built it is open.
+#[derive(Debug, Clone)]
+pub struct Built {
+    path: Utf8PathBuf,
+    /// Whether anything was built or fetched for it.
+    pub fresh: Fresh,
+}
+
+/// Whether a build had anything to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fresh {
+    /// It was in the store.
+    Present,
+    /// So many derivations were built and paths fetched.
+    Made {
+        /// Derivations built.
+        built: u64,
+        /// Paths fetched.
+        fetched: u64,
+    },
+}
+
+impl Built {
+    /// The store path.
+    #[must_use]
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+}
+
+/// A build without a result.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The evaluator named something that is no path of this store.
+    #[error("the entry's toplevel is no path of the store")]
+    Path(#[from] StorePathError),
+    /// The daemon failed, or its connection did.
+    #[error("cannot build {toplevel}")]
+    Daemon {
+        /// The toplevel.
+        toplevel: String,
+        /// Why.
+        #[source]
+        source: Error,
+    },
+    /// The derivation was collected between evaluation and build.
+    #[error("{drv} was collected before it could be built")]
+    Collected {
+        /// The derivation.
+        drv: String,
+    },
+    /// A builder failed.
+    #[error("the build of {} failed: {message}", name(.drv))]
+    Failed {
+        /// The derivation that failed: the toplevel's, or one it needs.
+        drv: String,
+        /// What the daemon says of it.
+        message: String,
+        /// The last lines of its log.
+        log: Vec<String>,
+    },
+    /// It took longer than the policy allows.
+    #[error("the build of {toplevel} did not end within {}", crate::text::duration(*limit))]
+    TooSlow {
+        /// The toplevel.
+        toplevel: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The daemon said it was done and named no result.
+    #[error("the nix-daemon built {toplevel} and it is not there")]
+    NoResult {
+        /// The toplevel.
+        toplevel: String,
+    },
+}
+
+/// Builds `derivation`; `on_progress` sees the counts after every event of the daemon.
+pub async fn build(
+    client: &mut Client,
+    store: &Utf8Path,
+    derivation: &Derivation,
+    limit: Option<Duration>,
+    on_progress: &mut (dyn FnMut(&Progress) + Send),
+) -> Result<Built, BuildError> {
+    let drv = StorePath::parse(store.as_str(), &derivation.drv)?;
+    let out = StorePath::parse(store.as_str(), &derivation.out)?;
+    let toplevel = || derivation.name.clone();
+    let failing = |source| BuildError::Daemon { toplevel: toplevel(), source };
+    // Protected first, looked for then: a collection in between cannot take it.
+    client.add_temp_root(&drv).await.map_err(failing)?;
+    client.add_temp_root(&out).await.map_err(failing)?;
+    if client.is_valid_path(&out).await.map_err(failing)? {
+        return Ok(Built { path: out.to_string().into(), fresh: Fresh::Present });
+    }
+    if !client.is_valid_path(&drv).await.map_err(failing)? {
+        return Err(BuildError::Collected { drv: derivation.drv.clone() });
+    }
+
+    let mut progress = Progress::new();
+    let mut culprits = Vec::new();
+    let mut sink = |event: Event| {
+        if let Event::Line(line) = &event {
+            culprits.extend(culprit(&line.plain()));
+        }
+        progress.apply(&event);
+        on_progress(&progress);
+    };
+    let targets = [DerivedPath::Built { drv: drv.clone(), outputs: Outputs::All }];
+    let building = client.build_paths_with_results(&targets, BuildMode::Normal, &mut sink);
+    let results = match limit {
+        // A build given up is dropped: the connection closes, and the daemon ends its builders.
+        Some(limit) => tokio::time::timeout(limit, building)
+            .await
+            .map_err(|_| BuildError::TooSlow { toplevel: toplevel(), limit })?,
+        None => building.await,
+    };
+    let results = results.map_err(failing)?;
+    if let Some((_, result)) = results.iter().find(|(_, result)| !result.is_success()) {
+        return Err(failed(&drv, result, &culprits, &progress));
+    }
+    if !client.is_valid_path(&out).await.map_err(failing)? {
+        return Err(BuildError::NoResult { toplevel: toplevel() });
+    }
+    let fresh = Fresh::Made { built: progress.builds().done.max(1), fetched: progress.copies().done };
+    Ok(Built { path: out.to_string().into(), fresh })
+}
+
+fn failed(drv: &StorePath, result: &BuildResult, culprits: &[String], progress: &Progress) -> BuildError {
+    // Of a failed dependency the result only says that there is one; the log lines name it.
+    let culprit = match result.status {
+        BuildStatus::DependencyFailed => culprits.iter().find_map(|path| StorePath::from_absolute(path).ok()),
+        _ => None,
+    };
+    let culprit = culprit.as_ref().unwrap_or(drv);
+    let log = progress.failed_log(culprit).unwrap_or_default();
+    let log = log.get(log.len().saturating_sub(LOG_LINES)..).unwrap_or_default().to_vec();
+    // The daemon's message repeats the log, indented, below its first line.
+    let message = crate::text::plain(&result.message);
+    let message = message.lines().next().unwrap_or_default().trim_end_matches([';', ':']).to_owned();
+    BuildError::Failed { drv: culprit.to_string(), message, log }
+}
+
+/// `error: builder for '/nix/store/….drv' failed …`, or `Cannot build '/nix/store/….drv'` since 2.30.
+fn culprit(line: &str) -> Option<String> {
+    let rest = ["builder for '", "Cannot build '"].iter().find_map(|sign| line.split_once(sign))?.1;
+    let (path, _) = rest.split_once('\'')?;
+    path.ends_with(".drv").then(|| path.to_owned())
+}
+
+fn name(drv: &str) -> String {
+    StorePath::from_absolute(drv).map_or_else(|_| drv.to_owned(), |path| path.name().trim_end_matches(".drv").to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_culprit_is_found_in_either_wording() {
+        let drv = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a.drv";
+        assert_eq!(culprit(&format!("error: builder for '{drv}' failed with exit code 1")).as_deref(), Some(drv));
+        assert_eq!(culprit(&format!("error: Cannot build '{drv}'.")).as_deref(), Some(drv));
+        assert_eq!(culprit("error: builder for 'x' failed"), None);
+        assert_eq!(name(drv), "a");
+    }
+}

@@ -1,0 +1,159 @@
+//! What the entry expression answers, parsed strictly.
+
+use crate::class::Class;
+use crate::source::Revision;
+use reconciler_vars::Declared;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The version of the answers that `entry.nix` gives.
+pub(super) const VERSION: u64 = 1;
+
+/// Any answer of `entry.nix`, by its `status`.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "status", rename_all = "kebab-case")]
+pub(super) enum Answer<T> {
+    /// The step's own answer.
+    Ok(T),
+    /// There is no `flake.nix`.
+    NoFlake { version: u64 },
+    /// Inputs that `flake.lock` does not name.
+    Unlocked { version: u64, inputs: Vec<String> },
+    /// The fleet does not declare the machine.
+    NoMachine { version: u64, machines: Vec<String> },
+    /// The machine has no toplevel.
+    NoToplevel { version: u64 },
+    /// The toplevel is something else.
+    NotADerivation {
+        version: u64,
+        #[serde(rename = "type")]
+        kind: String,
+    },
+}
+
+/// What the fleet declares for one machine, without its toplevel.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Metadata {
+    pub(super) version: u64,
+    /// Which output declares it: `native`, `nixos`, `darwin`, `clan-darwin`, `home-manager`, `system-manager`.
+    pub kind: String,
+    /// How its toplevel is activated.
+    pub class: Class,
+    /// The Nix system, where the configuration names one.
+    pub system: Option<String>,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// The instances it takes part in, each with its roles; free-form in a native fleet.
+    pub roles: serde_json::Value,
+    /// The secrets it declares; none where it declares nothing.
+    pub vars: Option<Declared>,
+    /// What clan knows of it, in a clan fleet.
+    pub clan: Option<Clan>,
+}
+
+/// What clan-core says of a machine.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Clan {
+    /// The clan's name.
+    pub name: Option<String>,
+    /// Where `vars/` and `sops/` lie below the flake.
+    pub directory: String,
+    /// `sops`, `age`, `password-store` or `custom`.
+    pub secret_store: Option<String>,
+    /// The age key that the machine's sops-nix uses.
+    pub age_key_file: Option<String>,
+    /// The SSH host keys that the machine's sops-nix uses.
+    pub ssh_key_paths: Vec<String>,
+    /// What clan finds wrong with the inventory.
+    pub checks: Option<serde_json::Value>,
+}
+
+/// The derivation of a toplevel.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Derivation {
+    pub(super) version: u64,
+    /// The `.drv`'s store path.
+    pub drv: String,
+    /// The output's store path.
+    pub out: String,
+    /// The derivation's name.
+    pub name: String,
+    /// The system it is built on.
+    pub system: String,
+}
+
+/// The entry of one machine at one revision. Only an evaluation of a [`Revision`] makes one.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub(super) revision: Revision,
+    pub(super) metadata: Metadata,
+}
+
+impl Entry {
+    /// The revision it was evaluated at.
+    #[must_use]
+    pub fn revision(&self) -> &Revision {
+        &self.revision
+    }
+
+    /// How its toplevel is activated.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        self.metadata.class
+    }
+
+    /// Everything but the toplevel.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The number of roles, for the progress line.
+    #[must_use]
+    pub fn role_count(&self) -> usize {
+        let count = |value: &serde_json::Value| match value {
+            serde_json::Value::Array(roles) => roles.len(),
+            serde_json::Value::Object(roles) => roles.len(),
+            _ => 1,
+        };
+        self.metadata.roles.as_object().map_or(0, |roles| roles.values().map(count).sum())
+    }
+}
+
+/// Checks the version that an answer carries.
+pub(super) fn versions<T: Versioned>(answer: &Answer<T>) -> u64 {
+    match answer {
+        Answer::Ok(answer) => answer.version(),
+        Answer::NoFlake { version }
+        | Answer::Unlocked { version, .. }
+        | Answer::NoMachine { version, .. }
+        | Answer::NoToplevel { version }
+        | Answer::NotADerivation { version, .. } => *version,
+    }
+}
+
+/// An answer that carries its version.
+pub(super) trait Versioned {
+    /// The version.
+    fn version(&self) -> u64;
+}
+
+impl Versioned for Metadata {
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Versioned for Derivation {
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+/// Settings that `nix` reads from `NIX_CONFIG`, one a line.
+pub(super) fn nix_config(options: &BTreeMap<&str, String>) -> String {
+    options.iter().map(|(name, value)| format!("{name} = {value}\n")).collect()
+}

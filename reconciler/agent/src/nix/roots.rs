@@ -1,0 +1,121 @@
+//! The agent's own GC roots: what may not be collected while a machine could go back to it.
+//!
+//! Direct links below Nix's `gcroots`: unlike profile generations they outlive `nix-collect-garbage -d`, and
+//! unlike indirect roots nothing drops them. Where that folder cannot be written (an agent that is not root),
+//! the links lie in the state directory and the daemon is told of them.
+
+use crate::durable::{self, DurableError};
+use camino::{Utf8Path, Utf8PathBuf};
+use nix_daemon_client::Client;
+
+/// A root that could not be made or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RootError {
+    /// The link could not be written.
+    #[error("cannot protect {target} from the garbage collector")]
+    Link {
+        /// What is to be protected.
+        target: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: DurableError,
+    },
+    /// The daemon did not take note of it.
+    #[error("the nix-daemon does not take {link} as a root")]
+    Register {
+        /// The link.
+        link: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: nix_daemon_client::Error,
+    },
+    /// The folder could not be listed or cleaned.
+    #[error("cannot clean the roots in {folder}")]
+    Clean {
+        /// The folder.
+        folder: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// How the links take effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Direct,
+    Indirect,
+}
+
+/// The folder of roots.
+#[derive(Debug, Clone)]
+pub struct Roots {
+    folder: Utf8PathBuf,
+    reach: Reach,
+}
+
+impl Roots {
+    /// Chooses and makes the folder.
+    pub fn open(nix_state: &Utf8Path, agent_state: &Utf8Path) -> Result<Roots, DurableError> {
+        let direct = nix_state.join("gcroots/reconciler");
+        if durable::folder(&direct, 0o755).is_ok() {
+            return Ok(Roots { folder: direct, reach: Reach::Direct });
+        }
+        let folder = agent_state.join("gcroots");
+        durable::folder(&folder, 0o755)?;
+        Ok(Roots { folder, reach: Reach::Indirect })
+    }
+
+    /// The name of a generation's root.
+    #[must_use]
+    pub fn generation(number: u64) -> String {
+        format!("generation-{number}")
+    }
+
+    /// Protects `target` under `name`, replacing what was protected under it.
+    pub async fn protect(&self, name: &str, target: &Utf8Path, client: &mut Client) -> Result<(), RootError> {
+        let link = self.link(name, target)?;
+        if self.reach == Reach::Indirect {
+            client
+                .add_indirect_root(link.as_std_path())
+                .await
+                .map_err(|source| RootError::Register { link, source })?;
+        }
+        Ok(())
+    }
+
+    /// Gives the root `from` the name `to` as well: its target is protected all along.
+    pub fn copy(&self, from: &str, to: &str) -> Result<(), RootError> {
+        let source = self.folder.join(from);
+        match source.read_link_utf8() {
+            Ok(target) => self.link(to, &target).map(|_| ()),
+            Err(source) => Err(RootError::Clean { folder: self.folder.clone(), source }),
+        }
+    }
+
+    /// Whether a name protects exactly `target`.
+    #[must_use]
+    pub fn protects(&self, name: &str, target: &Utf8Path) -> bool {
+        self.folder.join(name).read_link_utf8().is_ok_and(|found| found == target)
+    }
+
+    /// Gives up every root but those named.
+    pub fn keep(&self, names: &[String]) -> Result<(), RootError> {
+        let cleaning = |source| RootError::Clean { folder: self.folder.clone(), source };
+        for entry in self.folder.read_dir_utf8().map_err(cleaning)? {
+            let entry = entry.map_err(cleaning)?;
+            if !names.iter().any(|name| name == entry.file_name()) {
+                std::fs::remove_file(entry.path()).map_err(cleaning)?;
+            }
+        }
+        durable::sync_folder(&self.folder)
+            .map_err(|source| RootError::Link { target: self.folder.clone(), source })
+    }
+
+    fn link(&self, name: &str, target: &Utf8Path) -> Result<Utf8PathBuf, RootError> {
+        let link = self.folder.join(name);
+        durable::replace_link(&link, target)
+            .map_err(|source| RootError::Link { target: target.to_owned(), source })?;
+        Ok(link)
+    }
+}

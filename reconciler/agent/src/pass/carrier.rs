@@ -1,0 +1,217 @@
+//! The host as a transaction sees it: performs each effect and says what came of it.
+
+use super::{Phase, Reporter, World, probes, secrets};
+use crate::activation::{End, Launcher};
+use crate::class::{Action, Judgement, Surface};
+use crate::host;
+use crate::nix::{NixTools, Profile};
+use crate::transaction::{Activation, Carrier, Effect, Event, Failure, Health, Intent};
+use camino::Utf8Path;
+use jiff::Timestamp;
+use reconciler_policies::Policy;
+use reconciler_vars::{SecretsRoot, UnknownAccounts};
+
+/// Performs effects on this host.
+pub(super) struct HostCarrier<'a, 'r> {
+    pub(super) world: &'a World,
+    pub(super) tools: NixTools,
+    pub(super) policy: Policy,
+    pub(super) report: &'a mut Reporter<'r>,
+}
+
+impl Carrier for HostCarrier<'_, '_> {
+    async fn perform(&mut self, id: i64, intent: &Intent, effect: Effect) -> Event {
+        self.tell(&effect, intent);
+        match effect {
+            Effect::Begin => Event::Begun,
+            Effect::PutSecretsInForce(number) => self.put_secrets_in_force(number),
+            Effect::Activate { toplevel, action, step } => {
+                self.activate(id, intent, &toplevel, action, step).await
+            }
+            Effect::Observe => {
+                let surface = surface(intent);
+                Event::Observed(surface.current(&self.world.settings.paths, &intent.profile))
+            }
+            Effect::Probe => {
+                let regressed = probes::regressed(self.world, &self.policy, &intent.passing_before).await;
+                if regressed.is_empty() {
+                    self.report.done(passed(intent.passing_before.len()));
+                }
+                Event::Probed(regressed.iter().map(ToString::to_string).collect())
+            }
+            Effect::SetProfile(toplevel) => {
+                match Profile::at(intent.profile.clone()).set(&self.tools, &toplevel).await {
+                    Ok(generation) => Event::ProfileSet(generation),
+                    Err(error) => Event::Failed(Failure::Profile(chain(&error))),
+                }
+            }
+            Effect::RestoreProfile { generation, target } => {
+                let profile = Profile::at(intent.profile.clone());
+                match profile.restore(&self.tools, generation, target.as_deref()).await {
+                    Ok(generation) => Event::ProfileSet(generation),
+                    Err(error) => Event::Failed(Failure::Profile(chain(&error))),
+                }
+            }
+            Effect::ObserveBoot => {
+                Event::BootObserved(surface(intent).boot_entry(&self.world.settings.paths, &intent.toplevel))
+            }
+            Effect::Finish => Event::Failed(Failure::NoPrevious),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.world.now()
+    }
+}
+
+impl HostCarrier<'_, '_> {
+    /// One phase per part of the way that a person would name.
+    fn tell(&mut self, effect: &Effect, intent: &Intent) {
+        match effect {
+            Effect::Activate { action: Action::Test, .. } => self.report.begin(Phase::Activate),
+            Effect::Probe => {
+                self.report.done(crate::text::store_path(intent.toplevel.as_str()));
+                self.report.begin(Phase::Probe);
+            }
+            Effect::SetProfile(_) => self.report.begin(Phase::Commit),
+            Effect::Activate { action: Action::Return, toplevel, .. } => {
+                self.report.failed();
+                self.report.begin(Phase::Revert);
+                self.report.doing(format!("activating {} again", crate::text::store_path(toplevel.as_str())));
+            }
+            _ => {}
+        }
+    }
+
+    fn put_secrets_in_force(&mut self, number: Option<u64>) -> Event {
+        let root = secrets::root(self.world);
+        let Some(number) = number else {
+            // It needs none: what is in force stays readable for what still runs, until it is pruned.
+            return Event::SecretsInForce;
+        };
+        match root.switch_to(number) {
+            Ok(_) => Event::SecretsInForce,
+            Err(error) => Event::Failed(Failure::Secrets(chain(&error))),
+        }
+    }
+
+    async fn activate(
+        &mut self,
+        id: i64,
+        intent: &Intent,
+        toplevel: &Utf8Path,
+        action: Action,
+        step: &'static str,
+    ) -> Event {
+        let surface = match action {
+            Action::Return => intent
+                .previous
+                .as_ref()
+                .and_then(|previous| Surface::of(previous.class))
+                .unwrap_or_else(|| surface(intent)),
+            Action::Test | Action::Boot => surface(intent),
+        };
+        let Some(invocation) = surface.invocation(toplevel, action) else {
+            return Event::Activated(Activation::Live(Health::Healthy));
+        };
+        let folder = self.world.transaction_folder(id);
+        let launcher = self.launcher();
+        let end = match launcher.run(&folder, step, &invocation).await {
+            Ok(end) => end,
+            Err(error) => {
+                return Event::Activated(Activation::Untouched(Failure::Start(chain(&error))));
+            }
+        };
+        let judgement = match end {
+            End::Exited(exit) => surface.judge(exit, &Launcher::log(&folder, step)),
+            End::TimedOut(limit) => Judgement::Broken(Failure::TimedOut(limit.as_secs())),
+            End::Lost => Judgement::Broken(Failure::Lost),
+            End::Busy => Judgement::Untouched(Failure::SwitchLocked),
+        };
+        if action != Action::Test {
+            return Event::Activated(judgement.into());
+        }
+        Event::Activated(match judgement {
+            // It says that nothing was touched. The host is asked, too.
+            Judgement::Untouched(failure)
+                if surface.shows_what_runs()
+                    && surface.current(&self.world.settings.paths, &intent.profile).as_deref()
+                        == Some(&intent.toplevel)
+                    && intent.previous.as_ref().is_none_or(|previous| previous.toplevel != intent.toplevel) =>
+            {
+                Activation::Broken(failure)
+            }
+            Judgement::Live(health) => match self.settle_secrets(intent) {
+                Ok(()) => Activation::Live(health),
+                Err(failure) => Activation::Broken(failure),
+            },
+            judgement => judgement.into(),
+        })
+    }
+
+    /// Gives secrets to users that the activation has just made.
+    fn settle_secrets(&self, intent: &Intent) -> Result<(), Failure> {
+        let Some((number, requirements)) =
+            intent.secrets.zip(secrets::from_json(intent.requirements.as_deref()))
+        else {
+            return Ok(());
+        };
+        let settle = || -> Result<(), Box<dyn std::error::Error>> {
+            let accounts = secrets::accounts(self.world)?.with_unknown(UnknownAccounts::Refuse);
+            let root: SecretsRoot = secrets::root(self.world);
+            root.settle(number, &requirements, &self.world.settings.machine, &accounts)?;
+            Ok(())
+        };
+        settle().map_err(|error| Failure::Secrets(chain(error.as_ref())))
+    }
+
+    fn launcher(&self) -> Launcher {
+        let root = &self.world.settings.paths.root;
+        let mut environment = vec![
+            ("PATH".to_owned(), self.world.environment.search_path()),
+            ("HOME".to_owned(), "/root".to_owned()),
+            ("LANG".to_owned(), "C.UTF-8".to_owned()),
+            ("TERM".to_owned(), "dumb".to_owned()),
+        ];
+        if root != "/" {
+            environment.push(("RECONCILER_ROOT".to_owned(), root.to_string()));
+            environment.push((
+                "RECONCILER_PROFILE".to_owned(),
+                self.world.settings.nix.state.join("profiles/system").to_string(),
+            ));
+        }
+        Launcher {
+            supervisor: host::supervisor(root),
+            folders: self.world.environment.folders.clone(),
+            binary: self.world.binary.clone(),
+            environment,
+            limit: self.policy.activation_timeout.get(),
+        }
+    }
+}
+
+fn surface(intent: &Intent) -> Surface {
+    Surface::of(intent.class).unwrap_or(Surface::Custom)
+}
+
+fn passed(number: usize) -> String {
+    match number {
+        0 => "nothing worked before that could be asked".to_owned(),
+        number => format!("{} as before", crate::text::count(number, "probe")),
+    }
+}
+
+/// An error with its causes, in one line, as the journal keeps it.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.ends_with(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
+}

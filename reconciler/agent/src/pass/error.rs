@@ -1,0 +1,310 @@
+//! Everything a pass can end with besides success, each with its outcome, its findings and its hint.
+//!
+//! The one exhaustive match from errors to exit codes is here.
+
+use crate::class::{Class, IdentifyError};
+use crate::durable::DurableError;
+use crate::exit::Outcome;
+use crate::journal::JournalError;
+use crate::nix::{
+    AddSourceError, BuildError, EvaluateError, RootError, ToolError, UnusableEntry,
+};
+use crate::source::{FetchError, MirrorError, PollError, TrustError};
+use crate::text;
+use crate::transaction::{CarryError, Failure};
+use camino::Utf8PathBuf;
+use jiff::Timestamp;
+use nix_daemon_client::{ConnectError, StorePathError};
+use reconciler_policies::{DocumentError, PolicyError};
+use reconciler_vars::{AccountsError, BackingError, InstallError, PreflightError, RequirementsError};
+
+/// Why a pass did not converge.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// The remote did not answer.
+    #[error(transparent)]
+    Poll(#[from] PollError),
+    /// The commits did not come.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The mirror cannot be read.
+    #[error("cannot read the mirror of the fleet")]
+    Mirror(#[from] MirrorError),
+    /// A revision that a person named is not in the fleet.
+    #[error("cannot find {name} in the fleet")]
+    Revision {
+        /// What was named.
+        name: String,
+        /// Why.
+        #[source]
+        source: MirrorError,
+    },
+    /// The branch is not trusted.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// Nix is not there.
+    #[error("Nix cannot be used")]
+    Tool(#[from] ToolError),
+    /// The nix-daemon does not answer.
+    #[error("cannot reach the nix-daemon")]
+    Daemon(#[from] ConnectError),
+    /// The fleet's tree did not get into the store.
+    #[error(transparent)]
+    Source(#[from] AddSourceError),
+    /// The entry cannot be evaluated.
+    #[error("cannot evaluate {machine} at {}", text::commit(revision))]
+    Evaluate {
+        /// The machine.
+        machine: String,
+        /// The commit.
+        revision: String,
+        /// Why.
+        #[source]
+        source: EvaluateError,
+    },
+    /// The class is one that this version does not activate.
+    #[error("{machine} is of class {class}, which this version does not activate yet")]
+    Class {
+        /// The machine.
+        machine: String,
+        /// The class.
+        class: Class,
+    },
+    /// The entry is for another system.
+    #[error("{machine} is declared for {declared}, and this machine is {host}")]
+    System {
+        /// The machine.
+        machine: String,
+        /// What the entry says.
+        declared: String,
+        /// What this is.
+        host: &'static str,
+    },
+    /// The policies contradict each other.
+    #[error("the policy cannot be used")]
+    Policy(#[from] PolicyError),
+    /// The first policy that this machine ever saw cannot be read.
+    #[error("cannot read reconciler.toml, and there is no earlier policy to stay with")]
+    PolicyDocument(#[from] DocumentError),
+    /// What the entry says of its secrets makes no sense.
+    #[error("cannot tell which secrets {machine} needs")]
+    Requirements {
+        /// The machine.
+        machine: String,
+        /// Why.
+        #[source]
+        source: RequirementsError,
+    },
+    /// Secrets are missing or do not open.
+    #[error("{}; nothing was built or changed", preflight_summary(.0))]
+    Preflight(PreflightError),
+    /// The build failed.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The toplevel is none.
+    #[error(transparent)]
+    Identify(#[from] IdentifyError),
+    /// The toplevel could not be protected.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// A gate holds it.
+    #[error("{reason}")]
+    Held {
+        /// The gate.
+        gate: String,
+        /// Why.
+        reason: String,
+        /// Until when, if it ends by itself.
+        until: Option<Timestamp>,
+    },
+    /// There is no ramdisk for the secrets.
+    #[error("there is no place to keep secrets that does not outlive a power cut")]
+    Backing(#[from] BackingError),
+    /// Users and groups cannot be looked up.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
+    /// The secrets could not be laid down.
+    #[error("cannot lay down the secrets; the old ones stay in force")]
+    Install(#[from] InstallError),
+    /// The generation to go back to is gone.
+    #[error("generation {number} cannot be gone back to: {} is no longer in the store", text::store_path(toplevel.as_str()))]
+    GenerationGone {
+        /// Its number.
+        number: u64,
+        /// Its store path.
+        toplevel: Utf8PathBuf,
+    },
+    /// A recorded generation's store path is none.
+    #[error("the recorded toplevel is no path of the store")]
+    StorePath(#[from] StorePathError),
+    /// The daemon could not be asked about it.
+    #[error("cannot ask the nix-daemon about {path}")]
+    Ask {
+        /// The path.
+        path: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: nix_daemon_client::Error,
+    },
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A file of the agent could not be written.
+    #[error(transparent)]
+    Durable(#[from] DurableError),
+    /// The transaction could not be carried on.
+    #[error("the transaction stopped where it was, and goes on at the next start")]
+    Carry(#[source] CarryError),
+    /// The activation failed and the machine is back.
+    #[error("{} was reverted: {failure}", text::commit(revision))]
+    Reverted {
+        /// The commit.
+        revision: String,
+        /// Why.
+        failure: Failure,
+        /// The end of what the activation wrote.
+        log: Vec<String>,
+        /// What the machine is back on.
+        back_on: Option<String>,
+    },
+    /// Another switch runs.
+    #[error("another switch-to-configuration is running; nothing was changed")]
+    SwitchRunning,
+    /// The machine is not back.
+    #[error("{} failed ({failure}), and so did the way back: {revert}", text::commit(revision))]
+    RevertFailed {
+        /// The commit.
+        revision: String,
+        /// Why it turned back.
+        failure: Failure,
+        /// Why the way back failed.
+        revert: Failure,
+        /// What a person has to run.
+        command: Option<String>,
+        /// The end of what the activation wrote.
+        log: Vec<String>,
+    },
+}
+
+impl PassError {
+    /// The outcome, and with it the exit code.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            PassError::Poll(_) | PassError::Fetch(_) => Outcome::FetchFailed,
+            PassError::Revision { .. } => Outcome::Usage,
+            PassError::Trust(_) => Outcome::Refused,
+            PassError::Tool(_)
+            | PassError::Daemon(_)
+            | PassError::Source(_)
+            | PassError::Evaluate { .. }
+            | PassError::Class { .. }
+            | PassError::System { .. }
+            | PassError::Policy(_)
+            | PassError::PolicyDocument(_) => Outcome::EvaluationFailed,
+            PassError::Requirements { .. } | PassError::Preflight(_) => Outcome::PreflightFailed,
+            PassError::Build(_) | PassError::Identify(_) | PassError::Root(_) => Outcome::BuildFailed,
+            PassError::Held { .. } => Outcome::Held,
+            PassError::Reverted { .. } => Outcome::Reverted,
+            PassError::RevertFailed { .. } => Outcome::RevertFailed,
+            PassError::SwitchRunning => Outcome::Busy,
+            PassError::Mirror(_)
+            | PassError::Backing(_)
+            | PassError::Accounts(_)
+            | PassError::Install(_)
+            | PassError::GenerationGone { .. }
+            | PassError::StorePath(_)
+            | PassError::Ask { .. }
+            | PassError::Journal(_)
+            | PassError::Durable(_)
+            | PassError::Carry(_) => Outcome::Failed,
+        }
+    }
+
+    /// Lines below the sentence: findings, the end of a log, Nix's trace.
+    #[must_use]
+    pub fn details(&self) -> Vec<String> {
+        match self {
+            PassError::Evaluate { source, .. } => {
+                source.trace().map(|trace| trace.trim_end().lines().map(str::to_owned).collect()).unwrap_or_default()
+            }
+            PassError::Preflight(PreflightError::Findings(findings)) => {
+                findings.0.iter().map(ToString::to_string).collect()
+            }
+            PassError::Preflight(PreflightError::NoIdentity { problems, .. }) => {
+                problems.0.iter().map(ToString::to_string).collect()
+            }
+            PassError::Build(BuildError::Failed { log, .. })
+            | PassError::Reverted { log, .. }
+            | PassError::RevertFailed { log, .. } => log.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What to do, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let text = |text: &str| Some(text.to_owned());
+        match self {
+            PassError::Poll(error) => error.failures.0.iter().find_map(|failure| failure.error.hint()),
+            PassError::Fetch(FetchError::Urls(failures)) => {
+                failures.0.iter().find_map(|failure| failure.error.hint())
+            }
+            PassError::Trust(_) => text(
+                "if the branch was rewritten on purpose, pin the commit with `reconcile pin`, or set `trust.history = \"any\"`",
+            ),
+            PassError::Tool(ToolError::Missing { .. }) => text("install Nix, or give the agent a PATH that has it"),
+            PassError::Daemon(_) => text("is the nix-daemon running, and is `nix.daemon` its socket?"),
+            PassError::Evaluate { source: EvaluateError::Unusable(unusable), .. } => match unusable {
+                UnusableEntry::NoFlake { .. } => text("set `fleet.directory` to the folder that has flake.nix"),
+                UnusableEntry::Unlocked { .. } => text("run `nix flake lock` in the fleet, commit flake.lock and push"),
+                UnusableEntry::NoMachine { machines, .. } => machines.first().map(|closest| {
+                    format!("set `machine = \"{closest}\"` if that is this machine, or declare it in the fleet")
+                }),
+                UnusableEntry::NoToplevel { .. } | UnusableEntry::NotADerivation { .. } => None,
+            },
+            PassError::Evaluate { source: EvaluateError::OutOfMemory { .. }, .. } => {
+                text("raise `policy.evaluation_memory`, if the machine has that much")
+            }
+            PassError::Evaluate { source: EvaluateError::TooSlow { .. }, .. } => {
+                text("raise `policy.evaluation_timeout`, if the fleet needs that long")
+            }
+            PassError::Preflight(PreflightError::Findings(findings)) => {
+                findings.0.first().map(reconciler_vars::Finding::hint)
+            }
+            PassError::Preflight(PreflightError::NoIdentity { .. }) => {
+                text("`reconcile keys` shows where keys are looked for")
+            }
+            PassError::Install(error) => text(error.hint()).filter(|hint| !hint.is_empty()),
+            PassError::Journal(JournalError::Newer { .. }) => {
+                text("a newer agent wrote it: run that one, or move the journal away to begin anew")
+            }
+            PassError::Journal(error) if error.is_full() => text("free some space in the state directory"),
+            PassError::Held { gate, .. } if gate == "quarantine" => {
+                text("push a fix, or `reconcile now --force` to try it again")
+            }
+            PassError::Held { gate, .. } if gate == "pin" => text("`reconcile unpin` to follow the branch again"),
+            PassError::Held { .. } => text("`reconcile now` to try it at once"),
+            PassError::SwitchRunning => text("it is tried again at the next poll"),
+            PassError::Reverted { .. } => text("push a fix or a revert; this commit is not tried again by itself"),
+            PassError::RevertFailed { command, .. } => {
+                command.as_ref().map(|command| format!("run `{command}`, then `reconcile now`"))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn preflight_summary(error: &PreflightError) -> String {
+    match error {
+        PreflightError::Findings(findings) => {
+            let number = findings.0.len();
+            let verb = if number == 1 { "is" } else { "are" };
+            format!("{} {verb} missing or cannot be opened by this machine", text::count(number, "secret"))
+        }
+        PreflightError::NoIdentity { needed, .. } => {
+            format!("no key of this machine can be read, and it needs {}", text::count(*needed, "secret"))
+        }
+        PreflightError::Name(error) => error.to_string(),
+    }
+}

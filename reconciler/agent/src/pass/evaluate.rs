@@ -1,0 +1,73 @@
+//! From a revision to its entry and toplevel, with the policy in force at it.
+
+use super::{PassError, Reporter, World};
+use crate::nix::{Entry, Evaluator, Limits, NixTools, SourceTree};
+use crate::source::Revision;
+use reconciler_policies::{FleetPolicy, Policy};
+
+/// The policies of the fleet at one revision, as its `reconciler.toml` declares them.
+///
+/// A policy that cannot be read is no reason to have none: the last that could stays in force.
+pub(super) fn fleet_policy(
+    world: &World,
+    revision: Revision,
+    report: &mut Reporter<'_>,
+) -> Result<FleetPolicy, PassError> {
+    let mirror = world.source.mirror()?;
+    let path = join(&world.settings.fleet.directory, "reconciler.toml");
+    let text = match mirror.tree(revision.oid())?.read(&path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(_) => String::new(),
+    };
+    match FleetPolicy::parse(&text) {
+        Ok(policy) => {
+            world.journal.set_policy(&text)?;
+            Ok(policy)
+        }
+        Err(error) => {
+            let Some(kept) = world.journal.policy()? else { return Err(error.into()) };
+            report.note(format!("reconciler.toml cannot be read ({error}); the last good policy stays in force"));
+            Ok(FleetPolicy::parse(&kept)?)
+        }
+    }
+}
+
+/// The policy of this machine: the fleet's, its tags', its own, then the local one.
+pub(super) fn policy(world: &World, fleet: &FleetPolicy, tags: &[String]) -> Result<Policy, PassError> {
+    let mut order = fleet.fragments(&world.settings.machine, tags);
+    order.extend(world.settings.policy.iter().cloned());
+    Ok(Policy::merge(&order)?)
+}
+
+/// The evaluator with the limits of a policy.
+pub(super) fn evaluator<'a>(world: &World, tools: &'a NixTools, policy: &Policy) -> Evaluator<'a> {
+    Evaluator {
+        tools,
+        account: world.evaluator,
+        home: world.evaluator_home(),
+        limits: Limits { time: policy.evaluation_timeout.get(), memory: policy.evaluation_memory.bytes() },
+    }
+}
+
+/// Evaluates everything but the toplevel.
+pub(super) async fn entry(
+    world: &World,
+    evaluator: &Evaluator<'_>,
+    source: &SourceTree,
+    report: &mut Reporter<'_>,
+) -> Result<Entry, PassError> {
+    let settings = &world.settings;
+    let mut listen = |line: &str| report.doing(line.trim());
+    evaluator.entry(source, &settings.fleet.directory, &settings.machine, &mut listen).await.map_err(|error| {
+        PassError::Evaluate {
+            machine: settings.machine.clone(),
+            revision: source.revision.to_string(),
+            source: error,
+        }
+    })
+}
+
+/// A path in the repository below a folder of it.
+pub(super) fn join(folder: &str, path: &str) -> String {
+    if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") }
+}

@@ -1,0 +1,111 @@
+//! From what an entry declares to secrets that are opened, laid down and ready to be put in force.
+
+use super::evaluate::join;
+use super::{PassError, World};
+use crate::class::Class;
+use crate::nix::Metadata;
+use crate::secrets::{FleetTree, sources};
+use crate::source::Revision;
+use reconciler_vars::{Accounts, Identities, Opened, Requirements, SecretsRoot, UnknownAccounts, preflight, stage};
+
+/// Where the secrets of this machine are installed.
+pub(super) fn root(world: &World) -> SecretsRoot {
+    SecretsRoot::new(world.settings.paths.secrets.as_std_path())
+}
+
+/// The users and groups that own secrets. Those that only the new toplevel creates are settled after it runs.
+pub(super) fn accounts(world: &World) -> Result<Accounts, PassError> {
+    let accounts = Accounts::of_process(world.settings.paths.root.as_std_path())?;
+    Ok(accounts.with_unknown(UnknownAccounts::Defer))
+}
+
+/// What secrets an entry needs: what it declares, or else what lies there for it.
+pub(super) fn requirements(
+    world: &World,
+    revision: Revision,
+    metadata: &Metadata,
+) -> Result<Requirements, PassError> {
+    let machine = &world.settings.machine;
+    let group = metadata.class.secrets_group();
+    let found = match metadata.vars.as_ref().filter(|declared| !declared.is_empty()) {
+        Some(declared) => Requirements::declared(declared, machine, group),
+        None => {
+            let mirror = world.source.mirror()?;
+            let view = mirror.tree(revision.oid())?;
+            match view.directory(&folder(world, Some(metadata))) {
+                Ok(view) => Requirements::discovered(&FleetTree(view), machine, group),
+                // The entry was evaluated from there, so the folder is there.
+                Err(_) => Requirements::discovered(&FleetTree(view), machine, group),
+            }
+        }
+    };
+    found.map_err(|source| PassError::Requirements { machine: machine.clone(), source })
+}
+
+/// Opens every secret that is required at a revision, or names each one that does not open.
+pub(super) fn open(
+    world: &World,
+    revision: Revision,
+    requirements: &Requirements,
+    metadata: Option<&Metadata>,
+) -> Result<Opened, PassError> {
+    let named = metadata.and_then(|metadata| metadata.clan.as_ref()).and_then(|clan| clan.age_key_file.clone());
+    let named: Vec<_> = named.map(|path| world.settings.paths.host(&path)).into_iter().collect();
+    let (identities, _) = Identities::load(&sources(&world.settings.identity, &named));
+    let mirror = world.source.mirror()?;
+    let view = mirror.tree(revision.oid())?;
+    let view = match view.directory(&folder(world, metadata)) {
+        Ok(folder) => folder,
+        Err(_) => view,
+    };
+    preflight(&FleetTree(view), &world.settings.machine, requirements, &identities).map_err(PassError::Preflight)
+}
+
+/// Lays opened secrets down beside those in force, unless those are the same; the number to be put in force.
+pub(super) fn lay_down(world: &World, opened: &Opened) -> Result<Option<u64>, PassError> {
+    if opened.is_empty() {
+        return Ok(None);
+    }
+    let (root, accounts) = (root(world), accounts(world)?);
+    root.ensure_ramfs()?;
+    if let Some(current) = root.current()
+        && opened.same_as(&root, current, &accounts)
+    {
+        return Ok(Some(current));
+    }
+    let recorded = world.journal.generations()?.iter().filter_map(|generation| generation.record.secrets).max();
+    let number = root.generations()?.last().copied().max(recorded).map_or(1, |last| last + 1);
+    Ok(Some(stage(&root, opened, number, &accounts)?.number()))
+}
+
+/// Whether the secrets in force are exactly these.
+pub(super) fn in_force(world: &World, opened: &Opened) -> Result<bool, PassError> {
+    let (root, accounts) = (root(world), accounts(world)?);
+    Ok(match root.current() {
+        _ if opened.is_empty() => true,
+        Some(current) => opened.same_as(&root, current, &accounts),
+        None => false,
+    })
+}
+
+/// Requirements as the journal keeps them.
+pub(super) fn to_json(requirements: &Requirements) -> Option<String> {
+    serde_json::to_string(requirements).ok()
+}
+
+/// Requirements that the journal kept; none where there are none, or a newer agent wrote them.
+pub(super) fn from_json(text: Option<&str>) -> Option<Requirements> {
+    text.and_then(|text| serde_json::from_str(text).ok())
+}
+
+/// The class of a requirement-bearing entry decides its group; here for what rolls back without an entry.
+pub(super) fn class_of(name: &str) -> Class {
+    Class::from_name(name).unwrap_or(Class::Custom)
+}
+
+/// The folder of `vars/` in the repository.
+fn folder(world: &World, metadata: Option<&Metadata>) -> String {
+    let clan = metadata.and_then(|metadata| metadata.clan.as_ref()).map_or("", |clan| clan.directory.as_str());
+    let directory = world.settings.fleet.directory.as_str();
+    if clan.is_empty() { directory.to_owned() } else { join(directory, clan) }
+}

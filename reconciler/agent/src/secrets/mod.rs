@@ -1,0 +1,7 @@
+//! The agent's side of secrets: what the vars crate is given of git, of the host and of the configuration.
+
+mod identities;
+mod tree;
+
+pub use identities::sources;
+pub use tree::FleetTree;

@@ -1,0 +1,53 @@
+//! The fleet's repository: asking where its branch stands, fetching it into a bare mirror, and reading from
+//! the mirror.
+//!
+//! A poll is one small question over the network; a fetch runs in a child process of this binary, so that a
+//! dead network can be killed and its memory returned. Nothing here evaluates, builds or trusts: trust is
+//! [`Revision`], which only [`trust`] can make, and nothing here writes outside the mirror and the
+//! transport's private home.
+
+mod advertisement;
+mod branches;
+mod child;
+mod classify;
+mod commit;
+mod credentials;
+mod failure;
+mod fleet_url;
+mod home;
+mod http;
+mod http_client;
+mod known_hosts;
+mod local;
+mod mirror;
+mod netrc;
+mod pkt_line;
+mod progress;
+mod protocol;
+mod remote;
+mod secret;
+mod settings;
+mod transport;
+mod tree;
+pub mod trust;
+mod upstream;
+mod walk;
+
+pub use advertisement::AdvertisementError;
+pub use commit::CommitInfo;
+pub use credentials::{CredentialsError, Offered};
+pub use failure::{Failures, HostKey, LibgitError, RemoteError, UrlFailure};
+pub use fleet_url::{FleetUrl, FleetUrlError};
+pub use git2::Oid;
+pub use http_client::HttpClientError;
+pub use mirror::{Mirror, MirrorError};
+pub use netrc::NetrcError;
+pub use pkt_line::PktLineError;
+pub use progress::FetchProgress;
+pub use secret::Secret;
+pub use settings::{HttpsSettings, SourceSettings, SshSettings, Timeouts};
+pub use transport::serve_transport;
+pub use tree::{Entry, EntryKind, TreeError, TreeView};
+pub use trust::{History, Relation, Revision, TrustError};
+pub use upstream::{Advertised, FetchError, PollError, Source, SourceError};
+pub use walk::{Step, WalkError};

@@ -1,0 +1,124 @@
+//! The hidden subcommand `git-transport`: reads one request, serves it, tells how it went.
+//!
+//! Lives as long as its stdin: when the agent is gone, so is the child.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufRead, Read, Write},
+    process::ExitCode,
+    thread,
+};
+
+use camino::Utf8Path;
+use unix::sys::signal::{Signal, raise};
+use zeroize::Zeroizing;
+
+use super::{
+    failure::LibgitError,
+    mirror::TRACKING,
+    protocol::{Event, Failure, Operation, Request},
+    remote,
+};
+
+/// A request is a url, a few paths and a password.
+const LARGEST_REQUEST: u64 = 1 << 20;
+/// The file whose lock says that a fetch is running.
+const LOCK: &str = "reconciler-fetch.lock";
+/// How libgit2's indexer names a pack that is still growing (`git_futils_mktmp`).
+const UNFINISHED_PACK: &str = "pack_git2_";
+
+/// Serves the request on stdin; answers on stdout. Exits 0 if it could answer, whatever the answer.
+pub fn serve_transport() -> ExitCode {
+    let Some(request) = read_request() else {
+        return ExitCode::FAILURE;
+    };
+    thread::spawn(end_with_parent);
+    let emit = |event: &Event| -> io::Result<()> {
+        let mut line = serde_json::to_vec(event)?;
+        line.push(b'\n');
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(&line)?;
+        stdout.flush()
+    };
+    let outcome = match &request.operation {
+        Operation::List => remote::serve(&request, &emit),
+        // The lock is held until the process ends.
+        Operation::Fetch { mirror } => lock(mirror).and_then(|_lock| {
+            clean(mirror);
+            remote::serve(&request, &emit)
+        }),
+    };
+    let last = match outcome {
+        Ok(oid) => Event::Head { oid: oid.to_string() },
+        Err(failure) => Event::Failed { failure },
+    };
+    if emit(&last).is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn read_request() -> Option<Request> {
+    let mut line = Zeroizing::new(Vec::new());
+    io::stdin()
+        .lock()
+        .take(LARGEST_REQUEST)
+        .read_until(b'\n', &mut line)
+        .ok()?;
+    serde_json::from_slice(&line).ok()
+}
+
+/// Nothing follows the request: the end of stdin is the end of the agent.
+fn end_with_parent() {
+    let mut rest = io::stdin().lock().take(u64::MAX);
+    let _ = io::copy(&mut rest, &mut io::sink());
+    let _ = raise(Signal::SIGKILL);
+}
+
+fn lock(mirror: &Utf8Path) -> Result<File, Failure> {
+    let broken = |error: &dyn std::error::Error| {
+        Failure::Mirror(LibgitError {
+            class: 0,
+            code: 0,
+            message: format!("cannot lock {mirror}/{LOCK}: {error}"),
+        })
+    };
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(mirror.join(LOCK));
+    let file = file.map_err(|error| broken(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(Failure::Busy),
+        Err(fs::TryLockError::Error(error)) => Err(broken(&error)),
+    }
+}
+
+/// Removes what a killed fetch left: half a pack, and the lock on the branch's ref. Holding the lock, nobody
+/// else can be using them. What cannot be removed shows in the fetch itself.
+fn clean(mirror: &Utf8Path) {
+    remove_files(&mirror.join("objects/pack"), |name| {
+        name.starts_with(UNFINISHED_PACK)
+    });
+    let mut folders = vec![mirror.join(TRACKING)];
+    while let Some(folder) = folders.pop() {
+        remove_files(&folder, |name| name.ends_with(".lock"));
+        let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
+        folders.extend(
+            entries
+                .filter(|entry| entry.path().is_dir())
+                .map(camino::Utf8DirEntry::into_path),
+        );
+    }
+}
+
+fn remove_files(folder: &Utf8Path, wanted: impl Fn(&str) -> bool) {
+    for entry in folder.read_dir_utf8().into_iter().flatten().flatten() {
+        if wanted(entry.file_name()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Why a transaction turned back.
+
+use crate::process::Exit;
+use serde::{Deserialize, Serialize};
+
+/// How well a live toplevel runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// Everything it declares runs.
+    Healthy,
+    /// It runs, and a unit of it does not.
+    Degraded,
+}
+
+impl Health {
+    /// The name in JSON and in the journal.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Health::Healthy => "healthy",
+            Health::Degraded => "degraded",
+        }
+    }
+}
+
+/// Why a transaction turned back. Journaled: old variants are never renamed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum Failure {
+    /// The new secrets could not be put in force.
+    #[error("the secrets could not be put in force: {0}")]
+    Secrets(String),
+    /// The activation could not be started.
+    #[error("the activation could not be started: {0}")]
+    Start(String),
+    /// `switch-to-configuration` ended with 1.
+    #[error("a pre-switch check or the boot loader refused it (exit code 1)")]
+    PreSwitchCheck,
+    /// `switch-to-configuration` ended with 2.
+    #[error("a part of the activation script failed (exit code 2)")]
+    ActivationScript,
+    /// `switch-to-configuration` ended with 11: another one runs.
+    #[error("another switch-to-configuration holds the lock (exit code 11)")]
+    SwitchLocked,
+    /// `switch-to-configuration` ended with 100.
+    #[error("it changes the init interface and can only be reached by a reboot (exit code 100)")]
+    NeedsReboot,
+    /// Any other end.
+    #[error("the activation ended with {0}")]
+    Exit(Exit),
+    /// It took too long and was ended.
+    #[error("the activation did not end within {0} s")]
+    TimedOut(u64),
+    /// It was ended from outside, and left no result.
+    #[error("the activation was cut off before it left a result")]
+    Lost,
+    /// The machine was started anew in the middle.
+    #[error("the machine went down during the activation")]
+    Rebooted,
+    /// It said it was done, and something else runs.
+    #[error("the activation reported success, but {}", found.as_deref().map_or_else(|| "nothing is linked as the current system".to_owned(), |found| format!("{found} is the current system")))]
+    NotCurrent {
+        /// What runs instead.
+        found: Option<String>,
+    },
+    /// Something that worked before does not work any more.
+    #[error("worked before and fails now: {}", .0.join("; "))]
+    Probes(Vec<String>),
+    /// The profile could not be set.
+    #[error("the profile could not be set: {0}")]
+    Profile(String),
+    /// The boot default could not be set.
+    #[error("the boot default could not be set: {0}")]
+    Boot(String),
+    /// The loader has no entry for it.
+    #[error("the boot loader has no entry for it; is /boot full?")]
+    NoBootEntry,
+    /// There is nothing to go back to.
+    #[error("nothing ran here before that the agent could go back to")]
+    NoPrevious,
+}
+
+impl Failure {
+    /// Whether trying the same toplevel again may simply work: then it is no reason for a quarantine.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Failure::SwitchLocked | Failure::Secrets(_) | Failure::Start(_) | Failure::Rebooted | Failure::Lost)
+    }
+}

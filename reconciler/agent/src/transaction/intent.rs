@@ -1,0 +1,67 @@
+//! What a transaction set out to do: all that a later start of the agent needs to finish or revert it.
+
+use crate::class::Class;
+use crate::journal::{GenerationKind, NewGeneration};
+use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+
+/// What ran before, to go back to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previous {
+    /// The toplevel that ran.
+    pub toplevel: Utf8PathBuf,
+    /// The class it is of.
+    pub class: Class,
+}
+
+/// The intent of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The commit.
+    pub revision: String,
+    /// Its first line.
+    pub subject: String,
+    /// The class.
+    pub class: Class,
+    /// The Nix system.
+    pub system: String,
+    /// The store path to be activated.
+    pub toplevel: Utf8PathBuf,
+    /// The profile that records it.
+    pub profile: Utf8PathBuf,
+    /// How the generation comes to be.
+    pub kind: GenerationKind,
+    /// The secrets generation that was staged for it; none when it needs no secrets.
+    pub secrets: Option<u64>,
+    /// What secrets it needs, as JSON.
+    pub requirements: Option<String>,
+    /// What ran before.
+    pub previous: Option<Previous>,
+    /// The secrets generation that was in force before.
+    pub previous_secrets: Option<u64>,
+    /// The profile's generation before.
+    pub previous_profile: Option<u64>,
+    /// What the profile's generation pointed at before.
+    pub previous_profile_target: Option<Utf8PathBuf>,
+    /// The probes that passed before anything was touched: only these can regress.
+    pub passing_before: Vec<String>,
+}
+
+impl Intent {
+    /// The generation this becomes when it commits.
+    #[must_use]
+    pub fn generation(&self, profile_generation: Option<u64>, health: super::Health) -> NewGeneration {
+        NewGeneration {
+            revision: self.revision.clone(),
+            subject: self.subject.clone(),
+            class: self.class.name().to_owned(),
+            system: self.system.clone(),
+            toplevel: self.toplevel.to_string(),
+            profile_generation,
+            secrets: self.secrets,
+            requirements: self.requirements.clone(),
+            kind: self.kind,
+            health: health.name().to_owned(),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The transaction: from intent to commit or back, so that no crash leaves a third state.
+//!
+//! [`step`] is pure and decides; [`carry`] performs one effect at a time and journals between them.
+
+mod carry;
+mod failure;
+mod intent;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use carry::{Carrier, CarryError, Ended, advance, carry};
+pub use failure::{Failure, Health};
+pub use intent::{Intent, Previous};
+pub use state::{Activation, Effect, Event, IllegalStep, Restart, State, Way, effect, step};

@@ -1,0 +1,344 @@
+//! The transaction's states, what may happen in each, and what is to be done in each. Pure.
+//!
+//! The state alone says what is to be done ([`effect`]), and every effect may be done twice: an agent that was
+//! killed goes on from the journaled state as if nothing had been.
+
+use super::{Failure, Health, Intent};
+use crate::class::{Action, BootEntry, Judgement, Surface};
+use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
+
+/// The way back: why, and how far the way forth had gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Way {
+    /// Why it turned back.
+    pub failure: Failure,
+    /// Whether the new toplevel was activated, at least in part.
+    pub activated: bool,
+    /// Whether the profile may point at it.
+    pub profiled: bool,
+}
+
+/// How far a transaction came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "at")]
+pub enum State {
+    /// The intent is journaled; nothing is touched.
+    Intended,
+    /// The new secrets are being put in force.
+    SwappingSecrets,
+    /// The new toplevel is being activated.
+    Activating,
+    /// Whether it is the current system is being looked at.
+    Verifying {
+        /// How well it runs.
+        health: Health,
+    },
+    /// The probes run.
+    Probing {
+        /// How well it runs.
+        health: Health,
+    },
+    /// The profile is being set.
+    SettingProfile {
+        /// How well it runs.
+        health: Health,
+    },
+    /// The boot default is being set.
+    SettingBoot {
+        /// How well it runs.
+        health: Health,
+        /// The profile's new generation.
+        profile: Option<u64>,
+    },
+    /// Whether the boot loader has its entry is being looked at.
+    VerifyingBoot {
+        /// How well it runs.
+        health: Health,
+        /// The profile's new generation.
+        profile: Option<u64>,
+    },
+    /// Done: this is the machine's generation.
+    Committed {
+        /// How well it runs.
+        health: Health,
+        /// The profile's new generation.
+        profile: Option<u64>,
+        /// Whether the boot loader was seen to have it.
+        boot: BootEntry,
+    },
+    /// Turned back: the old secrets are being put in force.
+    RestoringSecrets(Way),
+    /// The old toplevel is being activated.
+    Returning(Way),
+    /// Whether the old toplevel is the current system is being looked at.
+    VerifyingReturn(Way),
+    /// The profile is being set back.
+    RestoringProfile(Way),
+    /// The boot default is being set back.
+    RestoringBoot(Way),
+    /// Done: the machine is back on what it ran before.
+    Reverted(Way),
+    /// The way back failed as well: a person is needed.
+    RevertFailed {
+        /// Why it turned back.
+        way: Way,
+        /// Why the way back failed.
+        revert: Failure,
+    },
+}
+
+/// How the agent came to see a transaction that it did not begin in this life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// The machine kept running.
+    SameBoot,
+    /// The machine was started anew.
+    OtherBoot,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// The host may be touched now.
+    Begun,
+    /// The secrets asked for are in force.
+    SecretsInForce,
+    /// An activation ended and was judged.
+    Activated(Activation),
+    /// What the current system is.
+    Observed(Option<Utf8PathBuf>),
+    /// The probes ended; these regressed.
+    Probed(Vec<String>),
+    /// The profile was set.
+    ProfileSet(Option<u64>),
+    /// What the boot loader has.
+    BootObserved(BootEntry),
+    /// What was to be done could not be.
+    Failed(Failure),
+    /// The agent was started anew.
+    Restarted(Restart),
+}
+
+/// An activation's end, journaled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// It is live.
+    Live(Health),
+    /// Nothing was touched.
+    Untouched(Failure),
+    /// It broke half-way.
+    Broken(Failure),
+}
+
+impl From<Judgement> for Activation {
+    fn from(judgement: Judgement) -> Self {
+        match judgement {
+            Judgement::Live(health) => Activation::Live(health),
+            Judgement::Untouched(failure) => Activation::Untouched(failure),
+            Judgement::Broken(failure) => Activation::Broken(failure),
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Let the transaction begin.
+    Begin,
+    /// Put a secrets generation in force, or none.
+    PutSecretsInForce(Option<u64>),
+    /// Run an activation.
+    Activate {
+        /// What of.
+        toplevel: Utf8PathBuf,
+        /// Which.
+        action: Action,
+        /// The step's name, unique in the transaction: its log and result carry it.
+        step: &'static str,
+    },
+    /// Look what the current system is.
+    Observe,
+    /// Run the probes.
+    Probe,
+    /// Set the profile to a store path.
+    SetProfile(Utf8PathBuf),
+    /// Set the profile back to a generation, or to a path where that generation is gone.
+    RestoreProfile {
+        /// The generation before.
+        generation: Option<u64>,
+        /// What it pointed at.
+        target: Option<Utf8PathBuf>,
+    },
+    /// Look whether the boot loader has an entry for the new toplevel.
+    ObserveBoot,
+    /// Nothing more.
+    Finish,
+}
+
+/// An event that has no place in a state: a defect of the agent, or a journal somebody edited.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{event:?} has no place in a transaction that is at {state:?}")]
+pub struct IllegalStep {
+    /// The state.
+    pub state: State,
+    /// The event.
+    pub event: Event,
+}
+
+fn surface(intent: &Intent) -> Surface {
+    // An intent is only written for a class that has a surface.
+    Surface::of(intent.class).unwrap_or(Surface::Custom)
+}
+
+/// What is to be done in a state.
+#[must_use]
+pub fn effect(state: &State, intent: &Intent) -> Effect {
+    let activate = |toplevel: &Utf8PathBuf, action, step| Effect::Activate { toplevel: toplevel.clone(), action, step };
+    let previous = |action, step| match &intent.previous {
+        Some(previous) => activate(&previous.toplevel, action, step),
+        None => Effect::Finish,
+    };
+    match state {
+        State::Intended => Effect::Begin,
+        State::SwappingSecrets => Effect::PutSecretsInForce(intent.secrets),
+        State::Activating => activate(&intent.toplevel, Action::Test, "activate"),
+        State::Verifying { .. } | State::VerifyingReturn(_) => Effect::Observe,
+        State::Probing { .. } => Effect::Probe,
+        State::SettingProfile { .. } => Effect::SetProfile(intent.toplevel.clone()),
+        State::SettingBoot { .. } => activate(&intent.toplevel, Action::Boot, "boot"),
+        State::VerifyingBoot { .. } => Effect::ObserveBoot,
+        State::RestoringSecrets(_) => Effect::PutSecretsInForce(intent.previous_secrets),
+        State::Returning(_) => previous(Action::Return, "return"),
+        State::RestoringProfile(_) => Effect::RestoreProfile {
+            generation: intent.previous_profile,
+            target: intent.previous_profile_target.clone(),
+        },
+        State::RestoringBoot(_) => previous(Action::Boot, "return-boot"),
+        State::Committed { .. } | State::Reverted(_) | State::RevertFailed { .. } => Effect::Finish,
+    }
+}
+
+/// Where an event leads from a state.
+pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, IllegalStep> {
+    let surface = surface(intent);
+    let back = |failure, activated, profiled| {
+        Ok(State::RestoringSecrets(Way { failure, activated, profiled }))
+    };
+    // Once the profile is set, a custom toplevel is committed: it has no boot loader.
+    let after_profile = |health, profile| {
+        if surface.has_boot_step() {
+            State::SettingBoot { health, profile }
+        } else {
+            State::Committed { health, profile, boot: BootEntry::Unverified }
+        }
+    };
+    let after_return = |way: Way| match (way.profiled, surface.has_boot_step()) {
+        (true, _) => State::RestoringProfile(way),
+        (false, _) => State::Reverted(way),
+    };
+    match (state, event) {
+        (State::Intended, Event::Begun) => Ok(State::SwappingSecrets),
+        (State::SwappingSecrets, Event::SecretsInForce) => Ok(State::Activating),
+        (State::SwappingSecrets, Event::Failed(failure)) => back(failure, false, false),
+        (State::Activating, Event::Activated(Activation::Live(health))) => Ok(if surface.shows_what_runs() {
+            State::Verifying { health }
+        } else {
+            State::Probing { health }
+        }),
+        (State::Activating, Event::Activated(Activation::Untouched(failure))) => back(failure, false, false),
+        (State::Activating, Event::Activated(Activation::Broken(failure)) | Event::Failed(failure)) => {
+            back(failure, true, false)
+        }
+        (State::Verifying { health }, Event::Observed(found)) => {
+            if found.as_ref() == Some(&intent.toplevel) {
+                Ok(State::Probing { health })
+            } else {
+                back(Failure::NotCurrent { found: found.map(Utf8PathBuf::into_string) }, true, false)
+            }
+        }
+        (State::Probing { health }, Event::Probed(regressed)) => {
+            if regressed.is_empty() {
+                Ok(State::SettingProfile { health })
+            } else {
+                back(Failure::Probes(regressed), true, false)
+            }
+        }
+        (State::SettingProfile { health }, Event::ProfileSet(profile)) => Ok(after_profile(health, profile)),
+        (State::SettingProfile { .. }, Event::Failed(failure)) => back(failure, true, true),
+        (State::SettingBoot { health, profile }, Event::Activated(Activation::Live(_))) => {
+            Ok(State::VerifyingBoot { health, profile })
+        }
+        (
+            State::SettingBoot { .. },
+            Event::Activated(Activation::Untouched(failure) | Activation::Broken(failure)) | Event::Failed(failure),
+        ) => back(Failure::Boot(failure.to_string()), true, true),
+        (State::VerifyingBoot { health, profile }, Event::BootObserved(boot)) => match boot {
+            BootEntry::Verified | BootEntry::Unverified => Ok(State::Committed { health, profile, boot }),
+            BootEntry::Missing => back(Failure::NoBootEntry, true, true),
+        },
+
+        (State::RestoringSecrets(way), Event::SecretsInForce) => match (&intent.previous, way.activated) {
+            (_, false) => Ok(after_return(way)),
+            (Some(_), true) => Ok(State::Returning(way)),
+            (None, true) => Ok(State::RevertFailed { way, revert: Failure::NoPrevious }),
+        },
+        (State::Returning(way), Event::Activated(Activation::Live(_))) => Ok(if surface.shows_what_runs() {
+            State::VerifyingReturn(way)
+        } else {
+            after_return(way)
+        }),
+        (State::VerifyingReturn(way), Event::Observed(found)) => {
+            if found.as_ref() == intent.previous.as_ref().map(|previous| &previous.toplevel) {
+                Ok(after_return(way))
+            } else {
+                let revert = Failure::NotCurrent { found: found.map(Utf8PathBuf::into_string) };
+                Ok(State::RevertFailed { way, revert })
+            }
+        }
+        (State::RestoringProfile(way), Event::ProfileSet(_)) => Ok(match &intent.previous {
+            Some(_) if surface.has_boot_step() => State::RestoringBoot(way),
+            _ => State::Reverted(way),
+        }),
+        (State::RestoringBoot(way), Event::Activated(Activation::Live(_))) => Ok(State::Reverted(way)),
+        (
+            State::RestoringSecrets(way)
+            | State::Returning(way)
+            | State::RestoringProfile(way)
+            | State::RestoringBoot(way),
+            Event::Failed(revert)
+            | Event::Activated(Activation::Untouched(revert) | Activation::Broken(revert)),
+        ) => Ok(State::RevertFailed { way, revert }),
+
+        // Nothing had been touched, or everything has been said.
+        (State::Intended, Event::Restarted(_)) => back(Failure::Lost, false, false),
+        (
+            state @ (State::Committed { .. } | State::Reverted(_) | State::RevertFailed { .. }),
+            Event::Restarted(_),
+        ) => Ok(state),
+        // The machine kept running: whatever was being done is done again or waited for.
+        (state, Event::Restarted(Restart::SameBoot)) => Ok(state),
+        // A new boot during the trial: on NixOS the boot default was still the old system.
+        (
+            State::SwappingSecrets | State::Activating | State::Verifying { .. } | State::Probing { .. },
+            Event::Restarted(Restart::OtherBoot),
+        ) => back(Failure::Rebooted, true, false),
+        // The probes had passed: going on is as safe as going back, and shorter, if it is what booted.
+        (State::SettingProfile { health }, Event::Restarted(Restart::OtherBoot)) => {
+            if surface.has_boot_step() {
+                back(Failure::Rebooted, true, true)
+            } else {
+                Ok(State::SettingProfile { health })
+            }
+        }
+        (
+            State::SettingBoot { .. } | State::VerifyingBoot { .. },
+            Event::Restarted(Restart::OtherBoot),
+        ) => back(Failure::Rebooted, true, true),
+        (state, Event::Restarted(Restart::OtherBoot)) => Ok(state),
+        (state, event) => Err(IllegalStep { state, event }),
+    }
+}

@@ -1,0 +1,74 @@
+//! The operations of the worker protocol that this client knows. Numbers are Nix's `WorkerProto::Op`.
+
+use std::fmt;
+
+use crate::handshake::ProtocolVersion;
+
+/// One operation of the worker protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the names are the protocol's own")]
+pub enum Operation {
+    IsValidPath,
+    AddToStore,
+    EnsurePath,
+    AddTempRoot,
+    AddIndirectRoot,
+    FindRoots,
+    SetOptions,
+    CollectGarbage,
+    QueryReferrers,
+    QueryPathInfo,
+    QueryPathFromHashPart,
+    QueryValidPaths,
+    VerifyStore,
+    NarFromPath,
+    AddToStoreNar,
+    QueryMissing,
+    QueryDerivationOutputMap,
+    BuildPathsWithResults,
+    AddPermRoot,
+}
+
+impl Operation {
+    /// The number on the wire.
+    #[must_use]
+    pub fn code(self) -> u64 {
+        match self {
+            Operation::IsValidPath => 1,
+            Operation::QueryReferrers => 6,
+            Operation::AddToStore => 7,
+            Operation::EnsurePath => 10,
+            Operation::AddTempRoot => 11,
+            Operation::AddIndirectRoot => 12,
+            Operation::FindRoots => 14,
+            Operation::SetOptions => 19,
+            Operation::CollectGarbage => 20,
+            Operation::QueryPathInfo => 26,
+            Operation::QueryPathFromHashPart => 29,
+            Operation::QueryValidPaths => 31,
+            Operation::VerifyStore => 35,
+            Operation::NarFromPath => 38,
+            Operation::AddToStoreNar => 39,
+            Operation::QueryMissing => 40,
+            Operation::QueryDerivationOutputMap => 41,
+            Operation::BuildPathsWithResults => 46,
+            Operation::AddPermRoot => 47,
+        }
+    }
+
+    /// The first minor version of the protocol, among those this client speaks, that has it.
+    #[must_use]
+    pub fn since(self) -> u16 {
+        match self {
+            Operation::AddPermRoot => 36,
+            _ => ProtocolVersion::OLDEST_MINOR,
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}

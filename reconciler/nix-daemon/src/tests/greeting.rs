@@ -1,0 +1,71 @@
+//! Greetings of every version, and those that fail.
+
+use super::scripted::{Bytes, CLIENT_HELLO, DAEMON_HELLO, Turn, bytes, connect, error, greeting, turn};
+use crate::connect::{ConnectError, ConnectOptions};
+use crate::handshake::Trust;
+
+async fn refused(script: Vec<Turn>) -> ConnectError {
+    connect(script, 4096, &ConnectOptions::default()).await.0.unwrap_err()
+}
+
+#[tokio::test]
+async fn every_version_is_greeted_in_its_own_way() {
+    for theirs in [34, 35, 36, 37, 38, 39, 60, 255] {
+        let (client, daemon) = connect(greeting(theirs), 4096, &ConnectOptions::default()).await;
+        let client = client.unwrap();
+        daemon.await.unwrap();
+        assert_eq!(u64::from(client.protocol().minor), theirs.min(38));
+        assert_eq!(client.daemon_version(), Some(format!("2.{theirs}").as_str()));
+        assert_eq!(client.trust(), if theirs >= 35 { Trust::Trusted } else { Trust::Unknown });
+        assert!(client.is_open());
+    }
+}
+
+#[tokio::test]
+async fn a_lower_maximum_is_announced() {
+    let hello = turn(bytes().n(CLIENT_HELLO), bytes().n(DAEMON_HELLO).n(256 + 38));
+    let rest = turn(bytes().n(256 + 36).n(0).n(0), bytes().s("").n(2).n(super::scripted::LAST));
+    let options = ConnectOptions { max_minor: 36, ..ConnectOptions::default() };
+    let client = connect(vec![hello, rest], 4096, &options).await.0.unwrap();
+    assert_eq!(client.protocol().to_string(), "1.36");
+    assert_eq!((client.trust(), client.daemon_version()), (Trust::Untrusted, None));
+}
+
+#[tokio::test]
+async fn who_is_turned_away_knows_why() {
+    let hello = |send: Bytes| vec![turn(bytes().n(CLIENT_HELLO), send)];
+
+    assert!(matches!(refused(vec![]).await, ConnectError::Denied { .. }));
+    assert!(matches!(refused(hello(bytes())).await, ConnectError::Denied { .. }));
+    assert!(matches!(refused(hello(bytes().n(0xab9a_9ff0))).await, ConnectError::Denied { .. }));
+    let http = u64::from_le_bytes(*b"HTTP/1.1");
+    assert!(matches!(refused(hello(bytes().n(http))).await, ConnectError::NotADaemon { word, .. } if word == http));
+    for version in [0, 33, 256, 256 + 33, 512, 512 + 38, u64::MAX] {
+        let error = refused(hello(bytes().n(DAEMON_HELLO).n(version))).await;
+        assert!(matches!(error, ConnectError::TooOld { .. }), "{version}: {error:?}");
+    }
+
+    let mut script = greeting(37);
+    script[1].send = bytes().s("2.37").n(1).then(error("no store")).0;
+    let refusal = refused(script).await;
+    assert!(matches!(&refusal, ConnectError::Daemon { error, .. } if error.message == "no store"), "{refusal:?}");
+}
+
+#[tokio::test]
+async fn a_greeting_cut_anywhere_is_an_error() {
+    for theirs in [34, 35, 37, 38] {
+        for index in 0..2 {
+            let whole = greeting(theirs)[index].send.len();
+            for cut in 0..whole {
+                let mut script = greeting(theirs);
+                script[index].send.truncate(cut);
+                script.truncate(index + 1);
+                match refused(script).await {
+                    ConnectError::Denied { .. } => assert!(index == 0 && cut == 0, "{theirs} {index} {cut}"),
+                    ConnectError::Transport { .. } => assert!(index > 0 || cut > 0, "{theirs} {index} {cut}"),
+                    other => panic!("{theirs} {index} {cut}: {other:?}"),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The client against a daemon that says exactly what a test wrote down.
+
+mod scripted;
+
+mod greeting;
+mod hostile;
+mod messages;
+mod progress;
+mod replies;
+mod time;
+mod transfer;
+mod wire;

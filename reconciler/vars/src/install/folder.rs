@@ -1,0 +1,140 @@
+//! Owns the making of folders and files by descriptor, with exact modes under any umask. It must never
+//! follow a symbolic link or overwrite anything.
+
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use unix::fcntl::{OFlag, open, openat};
+use unix::sys::stat::{Mode as Bits, fchmod, fstat, mkdirat};
+use unix::unistd::{Gid, Uid, fchown, geteuid};
+
+use super::error::{InstallError, Operation};
+use crate::mode::Mode;
+
+/// Mode of every folder of a generation: entered by all, listed by root and the group alone.
+pub(super) const FOLDER_MODE: u32 = 0o751;
+
+/// An open folder, and its path for messages.
+#[derive(Debug)]
+pub(super) struct Folder {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+/// Owner and group; `None` leaves a file with the account that makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ownership {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+}
+
+const FLAGS: OFlag = OFlag::O_RDONLY
+    .union(OFlag::O_DIRECTORY)
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC);
+
+impl Folder {
+    /// Opens a folder that nobody else can change.
+    pub(super) fn open_trusted(path: &Path) -> Result<Self, InstallError> {
+        let fd =
+            open(path, FLAGS, Bits::empty()).map_err(InstallError::during(Operation::OpenFolder, path))?;
+        let facts = fstat(&fd).map_err(InstallError::during(Operation::Inspect, path))?;
+        // mode_t is narrower than 32 bits on macOS.
+        let mode = u32::from(facts.st_mode) & 0o7777;
+        let ours = facts.st_uid == 0 || facts.st_uid == geteuid().as_raw();
+        if !ours || mode & 0o022 != 0 {
+            return Err(InstallError::Insecure {
+                path: path.to_owned(),
+                uid: facts.st_uid,
+                mode,
+            });
+        }
+        Ok(Self {
+            fd,
+            path: path.to_owned(),
+        })
+    }
+
+    pub(super) fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    /// Makes a folder that must not be there yet.
+    pub(super) fn make(&self, name: &str) -> Result<Self, InstallError> {
+        let path = self.path.join(name);
+        mkdirat(&self.fd, name, bits(0o700)).map_err(InstallError::during(Operation::MakeFolder, &path))?;
+        let made = self.enter(name)?;
+        fchmod(&made.fd, bits(FOLDER_MODE)).map_err(InstallError::during(Operation::SetMode, &path))?;
+        Ok(made)
+    }
+
+    fn enter(&self, name: &str) -> Result<Self, InstallError> {
+        let path = self.path.join(name);
+        let fd = openat(&self.fd, name, FLAGS, Bits::empty());
+        fd.map(|fd| Self {
+            fd,
+            path: path.clone(),
+        })
+        .map_err(InstallError::during(Operation::OpenFolder, &path))
+    }
+
+    /// Makes a file below this folder, and the folders on its way.
+    pub(super) fn write_below(
+        &self,
+        path: &str,
+        bytes: &[u8],
+        ownership: Option<Ownership>,
+        mode: Mode,
+    ) -> Result<(), InstallError> {
+        match path.split_once('/') {
+            None => self.write(path, bytes, ownership, mode),
+            Some((first, rest)) => {
+                let exists = self.path.join(first).symlink_metadata().is_ok();
+                let folder = if exists {
+                    self.enter(first)?
+                } else {
+                    self.make(first)?
+                };
+                folder.write_below(rest, bytes, ownership, mode)
+            }
+        }
+    }
+
+    fn write(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        ownership: Option<Ownership>,
+        mode: Mode,
+    ) -> Result<(), InstallError> {
+        let path = self.path.join(name);
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let fd = openat(&self.fd, name, flags, bits(0o600))
+            .map_err(InstallError::during(Operation::MakeFile, &path))?;
+        let mut file = std::fs::File::from(fd);
+        file.write_all(bytes)
+            .map_err(InstallError::during::<io::Error>(Operation::Write, &path))?;
+        own(&file, &path, ownership, mode)
+    }
+}
+
+/// Gives an open file its owner, then its mode: in this order nobody reads it who may not, and chown would
+/// drop set-user-id bits.
+pub(super) fn own(
+    file: &std::fs::File,
+    path: &Path,
+    ownership: Option<Ownership>,
+    mode: Mode,
+) -> Result<(), InstallError> {
+    if let Some(Ownership { uid, gid }) = ownership {
+        fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+            .map_err(InstallError::during(Operation::SetOwner, path))?;
+    }
+    fchmod(file, bits(mode.bits())).map_err(InstallError::during(Operation::SetMode, path))
+}
+
+fn bits(mode: u32) -> Bits {
+    // All callers stay within 0o7777, which fits the narrower mode_t of macOS.
+    Bits::from_bits_truncate(mode.try_into().unwrap_or_default())
+}

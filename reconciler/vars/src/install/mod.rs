@@ -1,0 +1,25 @@
+//! Installed secrets: generations on a ramdisk, and the link that says which one is in force.
+
+mod accounts;
+mod backing;
+mod change;
+mod error;
+mod folder;
+mod generation;
+mod plan;
+#[cfg(target_os = "macos")]
+#[path = "darwin.rs"]
+mod platform;
+#[cfg(target_os = "linux")]
+#[path = "linux.rs"]
+mod platform;
+mod root;
+mod stage;
+
+pub use accounts::{AccountKind, Accounts, AccountsError, UnknownAccounts};
+pub use backing::{Backing, BackingError, Filesystem};
+pub use change::{Change, ChangeKind};
+pub use error::{InstallError, InvalidLink, Operation, UnknownAccount};
+pub use generation::SecretsGeneration;
+pub use root::SecretsRoot;
+pub use stage::{Staged, stage};

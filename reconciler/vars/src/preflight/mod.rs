@@ -1,0 +1,9 @@
+//! The check, before anything is built, that every needed var is there and opens.
+
+mod check;
+mod finding;
+mod opened;
+
+pub use check::{PreflightError, preflight};
+pub use finding::{Finding, FindingReason, Findings, Problems};
+pub use opened::Opened;

@@ -1,0 +1,128 @@
+//! Key files of every kind, against the identities and problems that they give.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use reconciler_vars::{
+    Identities, IdentityKind, IdentityProblem, IdentitySource, ssh_public_key_to_recipient,
+};
+use support::fixture;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(fixture(path)).unwrap().trim().to_owned()
+}
+
+fn one_problem(source: IdentitySource) -> IdentityProblem {
+    let (identities, problems) = Identities::load(&[source]);
+    assert!(identities.is_empty());
+    let [problem] = problems.as_slice() else {
+        panic!("{problems:?}")
+    };
+    assert!(!problem.hint().is_empty());
+    problem.clone()
+}
+
+#[test]
+fn a_host_key_converts_as_ssh_to_age_converts_it() {
+    let expected = read("keys/ssh_host_ed25519_key.recipient");
+    let identities = support::host_key();
+    assert_eq!(identities.recipients()[0].recipient, expected);
+    assert_eq!(identities.recipients()[0].kind, IdentityKind::SshHostKey);
+    let public = read("keys/ssh_host_ed25519_key.pub");
+    for line in [
+        public.clone(),
+        format!("host.example.org {public}"),
+        format!("{public}\n"),
+    ] {
+        assert_eq!(ssh_public_key_to_recipient(&line).unwrap(), expected);
+    }
+    // The private half, too, is ssh-to-age's: the same recipient comes from the identity that it printed.
+    let source = IdentitySource::AgeKeyFile(fixture("keys/ssh_host_ed25519_key.identity"));
+    let (identities, _) = Identities::load(&[source]);
+    assert_eq!(identities.recipients()[0].recipient, expected);
+    for path in ["keys/ssh_host_rsa_key.pub", "keys/ssh_host_ecdsa_key.pub"] {
+        assert!(ssh_public_key_to_recipient(&read(path)).is_err());
+    }
+    assert!(ssh_public_key_to_recipient("").is_err());
+}
+
+#[test]
+fn sources_are_tried_in_order_and_the_same_key_counts_once() {
+    let sources = [
+        IdentitySource::SshHostKey(fixture("keys/ssh_host_ed25519_key")),
+        IdentitySource::AgeKeyFile(fixture("keys/none.txt")),
+        IdentitySource::AgeKeyFile(fixture("keys/machine.txt")),
+        IdentitySource::AgeKeyFile(fixture("keys/ssh_host_ed25519_key.identity")),
+    ];
+    let (identities, problems) = Identities::load(&sources);
+    let kinds: Vec<_> = identities.recipients().iter().map(|info| info.kind).collect();
+    assert_eq!(kinds, [IdentityKind::SshHostKey, IdentityKind::AgeKey]);
+    assert!(matches!(problems.as_slice(), [problem] if problem.is_absence()));
+    let text = format!("{identities:?}");
+    assert!(text.contains("age1") && !text.contains("SECRET"), "{text}");
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test lays out its own files")]
+fn every_problem_has_its_own_type() {
+    let ssh = |name: &str| one_problem(IdentitySource::SshHostKey(fixture(&format!("keys/{name}"))));
+    assert!(matches!(ssh("none"), IdentityProblem::NotFound { .. }));
+    assert!(matches!(
+        ssh("sealed_ed25519_key"),
+        IdentityProblem::PassphraseProtected { .. }
+    ));
+    assert!(
+        matches!(ssh("ssh_host_rsa_key"), IdentityProblem::NotEd25519 { algorithm, .. } if algorithm.contains("rsa"))
+    );
+    assert!(
+        matches!(ssh("ssh_host_ecdsa_key"), IdentityProblem::NotEd25519 { algorithm, .. } if algorithm.contains("ecdsa"))
+    );
+    assert!(matches!(ssh("machine.txt"), IdentityProblem::SshKey { .. }));
+    assert!(matches!(ssh(""), IdentityProblem::NotAKeyFile { .. }));
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.txt");
+    let age = |text: &[u8]| {
+        fs::write(&path, text).unwrap();
+        one_problem(IdentitySource::AgeKeyFile(path.clone()))
+    };
+    assert!(matches!(age(b"# nothing\n\n"), IdentityProblem::Empty { .. }));
+    assert!(matches!(
+        age(b"# a\nAGE-SECRET-KEY-1NONSENSE\n"),
+        IdentityProblem::AgeKey { line: 2, .. }
+    ));
+    assert!(matches!(
+        age(b"AGE-PLUGIN-YUBIKEY-1QQ\n"),
+        IdentityProblem::UnsupportedAgeKey { line: 1, .. }
+    ));
+    assert!(matches!(
+        age(b"AGE-SECRET-KEY-PQ-1QQ\n"),
+        IdentityProblem::UnsupportedAgeKey { line: 1, .. }
+    ));
+    assert!(matches!(age(b"\xff\xfe"), IdentityProblem::AgeKey { .. }));
+    assert!(matches!(
+        age(&vec![b'#'; 1 << 20]),
+        IdentityProblem::NotAKeyFile { .. }
+    ));
+    let problem = age(b"AGE-SECRET-KEY-1NONSENSE\n");
+    assert!(!format!("{problem} {problem:?}").contains("NONSENSE"));
+
+    if !unix::unistd::geteuid().is_root() {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+        let problem = one_problem(IdentitySource::AgeKeyFile(path.clone()));
+        assert!(matches!(problem, IdentityProblem::Unreadable { .. }));
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test lays out its own files")]
+fn a_bad_line_does_not_hide_a_good_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.txt");
+    let good = read("keys/machine.txt");
+    fs::write(&path, format!("AGE-PLUGIN-TPM-1QQ\n{good}\n")).unwrap();
+    let (identities, problems) = Identities::load(&[IdentitySource::AgeKeyFile(path)]);
+    assert_eq!((identities.recipients().len(), problems.len()), (1, 1));
+}

@@ -1,0 +1,317 @@
+//! Against the real tools: sops, age, age-keygen, ssh-keygen, ssh-to-age.
+//!
+//! They are looked for in the folder that `RECONCILE_TEST_TOOLS` names, then in `PATH`; a test whose tool is
+//! missing fails and says so.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use proptest::test_runner::{Config, TestRunner};
+use reconciler_vars::{Identities, IdentitySource, SopsError, decrypt_file, ssh_public_key_to_recipient};
+use serde_json::{Map, Value, json};
+
+fn tool(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::var_os("RECONCILE_TEST_TOOLS")
+        .map(PathBuf::from)
+        .into_iter();
+    let mut places = folders
+        .chain(std::env::split_paths(&path))
+        .map(|folder| folder.join(name));
+    places.find(|place| place.is_file()).unwrap_or_else(|| {
+        panic!("{name} is neither in the folder that RECONCILE_TEST_TOOLS names nor in PATH; this test needs the real one")
+    })
+}
+
+struct Lab {
+    folder: tempfile::TempDir,
+}
+
+impl Lab {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test lays out its own files")]
+    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        fs::write(self.path(name), bytes).unwrap();
+        self.path(name)
+    }
+
+    fn run(&self, name: &str, arguments: &[&str]) -> Vec<u8> {
+        let mut command = Command::new(tool(name));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        // The keys of whoever runs the tests are none of theirs.
+        command
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("SOPS_AGE_KEY_FILE", self.path("machine.txt"));
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{name} {arguments:?}: {} {said}",
+            output.status
+        );
+        output.stdout
+    }
+
+    fn line(&self, name: &str, arguments: &[&str]) -> String {
+        String::from_utf8(self.run(name, arguments))
+            .unwrap()
+            .trim()
+            .to_owned()
+    }
+
+    /// Makes an age key and tells its recipient.
+    fn age_key(&self, name: &str) -> String {
+        let file = format!("{name}.txt");
+        self.run("age-keygen", &["-o", &file]);
+        self.line("age-keygen", &["-y", &file])
+    }
+
+    fn identities(&self, name: &str) -> Identities {
+        Identities::load(&[IdentitySource::AgeKeyFile(self.path(&format!("{name}.txt")))]).0
+    }
+
+    fn host_key(&self) -> Identities {
+        self.run(
+            "ssh-keygen",
+            &["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", "host"],
+        );
+        let (identities, problems) = Identities::load(&[IdentitySource::SshHostKey(self.path("host"))]);
+        assert!(problems.is_empty(), "{problems:?}");
+        identities
+    }
+
+    fn seal(&self, bytes: &[u8], kind: &str, recipients: &str, options: &[&str]) -> Vec<u8> {
+        self.write("plain", bytes);
+        let fixed = [
+            "encrypt",
+            "--input-type",
+            kind,
+            "--output-type",
+            "json",
+            "--age",
+            recipients,
+        ];
+        self.run(
+            "sops",
+            &[&["--config", "/dev/null"], &fixed[..], options, &["plain"]].concat(),
+        )
+    }
+}
+
+fn open(bytes: &[u8], identities: &Identities) -> Vec<u8> {
+    decrypt_file(bytes, identities)
+        .unwrap()
+        .into_bytes()
+        .unwrap()
+        .to_vec()
+}
+
+#[test]
+fn binary_files_of_sops_open() {
+    let lab = Lab::new();
+    let recipients = format!("{},{}", lab.age_key("admin"), lab.age_key("machine"));
+    let every_byte: Vec<u8> = (0..=255).collect();
+    let large = every_byte.repeat(4096);
+    for plaintext in [
+        &b""[..],
+        b"a",
+        b"line\n",
+        &every_byte,
+        &large,
+        br#"{"data":"x","sops":{}}"#,
+    ] {
+        let sealed = lab.seal(plaintext, "binary", &recipients, &[]);
+        for name in ["machine", "admin"] {
+            assert_eq!(
+                open(&sealed, &lab.identities(name)),
+                plaintext,
+                "{} bytes",
+                plaintext.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn recipients_that_sops_adds_and_removes_gain_and_lose_access() {
+    let lab = Lab::new();
+    let (machine, other) = (lab.age_key("machine"), lab.age_key("other"));
+    let sealed = lab.seal(b"secret", "binary", &machine, &[]);
+    lab.write("file", &sealed);
+    let types = ["--input-type", "json", "--output-type", "json"];
+    let added = lab.run(
+        "sops",
+        &[&["rotate", "--add-age", &other], &types[..], &["file"]].concat(),
+    );
+    assert_eq!(open(&added, &lab.identities("other")), b"secret");
+    lab.write("file", &added);
+    let removed = lab.run(
+        "sops",
+        &[&["rotate", "--rm-age", &other], &types[..], &["file"]].concat(),
+    );
+    assert_eq!(open(&removed, &lab.identities("machine")), b"secret");
+    let error = decrypt_file(&removed, &lab.identities("other")).unwrap_err();
+    assert_eq!(
+        error,
+        SopsError::NotEncryptedToThisMachine {
+            recipients: vec![machine]
+        }
+    );
+}
+
+#[test]
+fn an_ssh_host_key_opens_what_is_sealed_for_its_recipient() {
+    let lab = Lab::new();
+    lab.age_key("machine");
+    let identities = lab.host_key();
+    let recipient = ssh_public_key_to_recipient(&fs::read_to_string(lab.path("host.pub")).unwrap()).unwrap();
+    assert_eq!(identities.recipients()[0].recipient, recipient);
+    assert_eq!(
+        open(&lab.seal(b"secret", "binary", &recipient, &[]), &identities),
+        b"secret"
+    );
+}
+
+#[test]
+#[ignore = "needs ssh-to-age, which not every place that runs the tests can install"]
+fn ssh_to_age_converts_both_halves_of_a_key_to_the_same() {
+    let lab = Lab::new();
+    for _ in 0..16 {
+        for name in ["host", "host.pub"] {
+            let _ = fs::remove_file(lab.path(name));
+        }
+        let identities = lab.host_key();
+        let recipient = lab.line("ssh-to-age", &["-i", "host.pub"]);
+        assert_eq!(identities.recipients()[0].recipient, recipient);
+        let identity = lab.line("ssh-to-age", &["-private-key", "-i", "host"]);
+        let file = lab.write("converted.txt", identity.as_bytes());
+        let (converted, _) = Identities::load(&[IdentitySource::AgeKeyFile(file)]);
+        assert_eq!(converted.recipients()[0].recipient, recipient);
+    }
+}
+
+#[test]
+fn plain_age_files_open() {
+    let lab = Lab::new();
+    let (machine, _) = (lab.age_key("machine"), lab.age_key("other"));
+    let plaintext = b"secret\n".repeat(20_000);
+    lab.write("plain", &plaintext);
+    for options in [&["-r", &machine][..], &["-a", "-r", &machine]] {
+        let sealed = lab.run("age", &[options, &["plain"]].concat());
+        assert_eq!(open(&sealed, &lab.identities("machine")), plaintext);
+        let error = decrypt_file(&sealed, &lab.identities("other")).unwrap_err();
+        assert_eq!(error, SopsError::NotEncryptedToThisMachine { recipients: vec![] });
+        let cut = &sealed[..sealed.len() - 100];
+        assert_eq!(
+            decrypt_file(cut, &lab.identities("machine")).unwrap_err(),
+            SopsError::AgeFile
+        );
+    }
+}
+
+fn document() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![any::<String>(), "[ -~]{0,20}", Just(String::new())];
+    let leaf = prop_oneof![
+        2 => text.prop_map(Value::from),
+        1 => any::<i64>().prop_map(Value::from),
+        1 => any::<f64>().prop_map(|number| json!(number)),
+        1 => (-1_000_000_i64..1_000_000).prop_map(|number| json!(number as f64 / 8192.0)),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => Just(Value::Null),
+    ];
+    let tree = leaf.prop_recursive(3, 32, 5, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            object(inner).prop_map(Value::from),
+        ]
+    });
+    object(tree).prop_map(|mut entries| {
+        // An empty document is no sops file, and `sops` is the section's own name.
+        entries.remove("sops");
+        entries.insert("last".to_owned(), Value::from("always"));
+        Value::from(entries)
+    })
+}
+
+fn object(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<String, Value>> {
+    let key = prop_oneof![
+        "[a-z]{1,4}(_enc|_unencrypted)?",
+        "[^\u{0}]{1,6}",
+        Just("a:b".to_owned())
+    ];
+    proptest::collection::vec((key, inner), 0..5).prop_map(|entries| entries.into_iter().collect())
+}
+
+#[test]
+fn random_documents_open_to_what_sops_itself_prints() {
+    let lab = Lab::new();
+    let recipient = lab.age_key("machine");
+    let identities = lab.identities("machine");
+    let rules: [&[&str]; 4] = [
+        &[],
+        &["--encrypted-suffix", "_enc"],
+        &["--unencrypted-regex", "^[a-m]"],
+        &["--encrypted-regex", r"\w\w"],
+    ];
+    // The seed is fixed: a failure is the same for everyone.
+    let mut runner = TestRunner::new_with_rng(
+        Config {
+            cases: 64,
+            failure_persistence: None,
+            max_shrink_iters: 64,
+            ..Config::default()
+        },
+        proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
+    );
+    let outcome = runner.run(&(document(), 0..rules.len()), |(document, rule)| {
+        let sealed = lab.seal(document.to_string().as_bytes(), "json", &recipient, rules[rule]);
+        lab.write("sealed", &sealed);
+        let expected = lab.run(
+            "sops",
+            &[
+                "decrypt",
+                "--input-type",
+                "json",
+                "--output-type",
+                "json",
+                "sealed",
+            ],
+        );
+        assert_eq!(
+            String::from_utf8_lossy(&open(&sealed, &identities)),
+            String::from_utf8_lossy(&expected)
+        );
+        Ok(())
+    });
+    outcome.unwrap();
+}
+
+#[test]
+fn a_missing_tool_would_be_told() {
+    let outcome = std::panic::catch_unwind(|| tool("no-such-tool-anywhere"));
+    let message = outcome.unwrap_err();
+    assert!(
+        message
+            .downcast_ref::<String>()
+            .unwrap()
+            .contains("RECONCILE_TEST_TOOLS")
+    );
+    assert!(Path::new(&tool("sh")).is_file());
+}
