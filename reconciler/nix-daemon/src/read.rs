@@ -105,6 +105,12 @@ impl Reader {
         .await
     }
 
+    /// How much memory the buffer takes.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     pub(crate) fn violation(&self, violation: Violation) -> ReadError {
         ReadError::Violation {
             offset: self.offset,

@@ -1,4 +1,10 @@
 //! Files written by real sops, and what was done to them by hand, against what this crate makes of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's own helpers may fail loudly"
+)]
 
 mod support;
 

@@ -82,12 +82,12 @@ proptest! {
 
     #[test]
     fn declarations_of_any_shape_are_survived(document in value(), machine in ".{0,8}") {
-        if let Ok(declared) = serde_json::from_value::<Declared>(json!({"generators": document})) {
-            if let Ok(requirements) = Requirements::declared(&declared, &machine, "root") {
-                for file in requirements.files() {
-                    let path = file.repository_path(&machine);
-                    assert!(!path.split('/').any(|part| part.is_empty() || part == ".." || part == "."), "{path}");
-                }
+        if let Ok(declared) = serde_json::from_value::<Declared>(json!({"generators": document}))
+            && let Ok(requirements) = Requirements::declared(&declared, &machine, "root")
+        {
+            for file in requirements.files() {
+                let path = file.repository_path(&machine);
+                assert!(!path.split('/').any(|part| part.is_empty() || part == ".." || part == "."), "{path}");
             }
         }
     }

@@ -1,4 +1,10 @@
 //! Key files of every kind, against the identities and problems that they give.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's own helpers may fail loudly"
+)]
 
 mod support;
 
@@ -110,7 +116,7 @@ fn every_problem_has_its_own_type() {
     assert!(!format!("{problem} {problem:?}").contains("NONSENSE"));
 
     if !unix::unistd::geteuid().is_root() {
-        fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
         let problem = one_problem(IdentitySource::AgeKeyFile(path.clone()));
         assert!(matches!(problem, IdentityProblem::Unreadable { .. }));
     }

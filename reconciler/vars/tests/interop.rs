@@ -2,6 +2,12 @@
 //!
 //! They are looked for in the folder that `RECONCILE_TEST_TOOLS` names, then in `PATH`; a test whose tool is
 //! missing fails and says so.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's own helpers may fail loudly"
+)]
 
 mod support;
 
@@ -231,7 +237,8 @@ fn document() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         2 => text.prop_map(Value::from),
         1 => any::<i64>().prop_map(Value::from),
-        1 => any::<f64>().prop_map(|number| json!(number)),
+        // Plus zero, as of -0.0 sops makes a file that it then refuses itself.
+        1 => any::<f64>().prop_map(|number| json!(number + 0.0)),
         1 => (-1_000_000_i64..1_000_000).prop_map(|number| json!(number as f64 / 8192.0)),
         1 => any::<bool>().prop_map(Value::from),
         1 => Just(Value::Null),

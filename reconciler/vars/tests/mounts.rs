@@ -1,6 +1,12 @@
 //! Real mounts, in a mount namespace of the test's own thread. Without the right to make one, what is left to
 //! prove is that nothing is written to a disk.
 #![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's own helpers may fail loudly"
+)]
 
 mod support;
 

@@ -1,4 +1,10 @@
 //! The preflight over whole fleets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's own helpers may fail loudly"
+)]
 
 mod support;
 

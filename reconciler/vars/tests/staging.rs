@@ -1,5 +1,11 @@
 //! Generations of secrets on a real tmpfs.
 #![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's own helpers may fail loudly"
+)]
 
 mod support;
 

@@ -1,5 +1,4 @@
-//! Every configuration key, its default and its meaning: the source of `docs/configuration.md` and of the
-//! suggestion for a misspelt key.
+//! Every configuration key, its default and its meaning: the source of `docs/configuration.md`.
 
 /// One configuration key.
 #[derive(Debug, Clone, Copy)]
@@ -56,13 +55,4 @@ pub fn reference() -> String {
         page.push_str(&format!("| `{}` | {} | {} | {} |\n", key.path, key.kind, key.default, key.meaning));
     }
     page
-}
-
-/// The known key whose last part is closest to `unknown`, if one is near.
-pub(super) fn closest(unknown: &str) -> Option<&'static str> {
-    KEYS.iter()
-        .map(|key| (strsim::damerau_levenshtein(unknown, key.path.rsplit('.').next().unwrap_or(key.path)), key))
-        .filter(|(distance, _)| *distance <= 1 + unknown.chars().count() / 3)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, key)| key.path)
 }

@@ -1,7 +1,8 @@
 //! Finding, reading and merging the configuration files.
 
-use super::{Fragment, keys};
+use super::Fragment;
 use camino::{Utf8Path, Utf8PathBuf};
+use reconciler_policies::{DocumentError, document};
 use std::io;
 
 /// Where the configuration is unless told otherwise.
@@ -25,27 +26,13 @@ pub enum ConfigError {
         #[source]
         source: io::Error,
     },
-    /// A key that nothing reads: a typing error, most often.
-    #[error("{file}:{line}: unknown key `{key}`")]
-    UnknownKey {
+    /// The file is not TOML, has a key that nothing reads, or a value of the wrong type.
+    #[error("{file}: {source}")]
+    Document {
         /// The file.
         file: Utf8PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// The key as written.
-        key: String,
-        /// The known key closest to it.
-        closest: Option<&'static str>,
-    },
-    /// The file is not TOML, or a value has the wrong type.
-    #[error("{file}:{line}: {message}")]
-    Parse {
-        /// The file.
-        file: Utf8PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What the parser says.
-        message: String,
+        /// What is wrong, and in which line.
+        source: DocumentError,
     },
 }
 
@@ -83,17 +70,7 @@ pub fn load(file: &Utf8Path) -> Result<Fragment, ConfigError> {
 
 /// Parses one file; `file` is only for messages.
 pub fn parse(file: &Utf8Path, text: &str) -> Result<Fragment, ConfigError> {
-    toml::from_str(text).map_err(|error| {
-        let span = error.span().unwrap_or(0..0);
-        let line = 1 + text.get(..span.start).map_or(0, |before| before.matches('\n').count());
-        if error.message().starts_with("unknown field") {
-            let key = text.get(span).unwrap_or_default().trim().to_owned();
-            let closest = keys::closest(&key);
-            ConfigError::UnknownKey { file: file.to_owned(), line, key, closest }
-        } else {
-            ConfigError::Parse { file: file.to_owned(), line, message: error.message().to_owned() }
-        }
-    })
+    document::read(text).map_err(|source| ConfigError::Document { file: file.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -105,18 +82,19 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_names_file_line_and_the_closest() {
-        let found = error("machine = \"a\"\n[fleet]\nurl = \"x\"\nbrnach = \"main\"\n");
-        assert_eq!(found.to_string(), "config.toml:4: unknown key `brnach`");
-        assert!(matches!(found, ConfigError::UnknownKey { closest: Some("fleet.branch"), .. }));
-        let found = error("[flet]\nurl = \"x\"\n");
-        assert_eq!(found.to_string(), "config.toml:1: unknown key `flet`");
-    }
-
-    #[test]
-    fn a_wrong_type_names_its_line() {
-        assert!(error("\n[fleet]\nbranch = 3\n").to_string().starts_with("config.toml:3: "));
-        assert!(error("machine = \n").to_string().starts_with("config.toml:1: "));
+    fn a_mistake_names_file_line_and_key() {
+        let table = [
+            (
+                "machine = \"a\"\n[fleet]\nurl = \"x\"\nbrnach = \"main\"\n",
+                "config.toml: line 4: unknown key `fleet.brnach`; did you mean `branch`?",
+            ),
+            ("[flet]\nurl = \"x\"\n", "config.toml: line 1: unknown key `flet`; did you mean `fleet`?"),
+            ("\n[fleet]\nbranch = 3\n", "config.toml: line 3: cannot read `fleet.branch`"),
+            ("machine = \n", "config.toml: line 1: this is not TOML"),
+        ];
+        for (text, message) in table {
+            assert_eq!(error(text).to_string(), message);
+        }
     }
 
     #[test]
@@ -148,7 +126,7 @@ mod tests {
             let message = toml::from_str::<Fragment>(&format!("{header}\nzzz = 1\n")).unwrap_err().message().to_owned();
             let mut parsed: Vec<String> =
                 message.split('`').skip(3).step_by(2).map(|key| format!("{table}{key}")).collect();
-            let mut documented: Vec<String> = keys::KEYS
+            let mut documented: Vec<String> = super::super::KEYS
                 .iter()
                 .filter(|key| match table {
                     "" => !key.path.contains('.'),

@@ -102,6 +102,17 @@ impl Journal {
             .map_err(JournalError::reading("the last pass"))
     }
 
+    /// Ends every pass that never ended: the agent was stopped or killed in it.
+    pub fn close_passes(&self, reason: &str, at: Timestamp) -> Result<(), JournalError> {
+        self.connection
+            .execute(
+                "UPDATE passes SET finished_at = ?1, outcome = 'failed', reason = ?2 WHERE outcome IS NULL",
+                params![at.to_string(), reason],
+            )
+            .map(|_| ())
+            .map_err(JournalError::writing("the pass that was cut off"))
+    }
+
     /// Forgets all but the newest `keep` passes.
     pub fn prune_passes(&self, keep: u32) -> Result<(), JournalError> {
         self.connection

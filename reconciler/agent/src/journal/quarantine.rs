@@ -22,6 +22,20 @@ pub struct Quarantined {
     pub until: Option<Timestamp>,
 }
 
+impl Quarantined {
+    /// As the quarantine gate reads it.
+    #[must_use]
+    pub fn into_entry(self) -> reconciler_policies::quarantine::Entry {
+        reconciler_policies::quarantine::Entry {
+            revision: self.revision,
+            toplevel: self.toplevel,
+            reason: reconciler_policies::quarantine::Cause::ActivationFailed,
+            since: self.since,
+            until: self.until,
+        }
+    }
+}
+
 impl Journal {
     /// Everything in quarantine, newest first.
     pub fn quarantine(&self) -> Result<Vec<Quarantined>, JournalError> {

@@ -75,7 +75,7 @@ impl Journal {
                 params![
                     intent.revision,
                     intent.subject,
-                    intent.toplevel,
+                    intent.toplevel.as_str(),
                     json(intent)?,
                     json(state)?,
                     boot_id,

@@ -1,16 +1,20 @@
 //! One pass: from what is declared and what is, to what is done about the difference.
 
 mod carrier;
+mod commit;
 mod error;
 mod evaluate;
+mod gates;
 mod observe;
 mod probes;
 mod progress;
+mod record;
 mod recover;
 mod request;
-mod run;
+mod rollback;
 mod secrets;
 mod target;
+mod tidy;
 mod transact;
 mod world;
 
@@ -18,5 +22,7 @@ pub use error::PassError;
 pub use observe::{Observation, observe};
 pub use progress::{Phase, PhaseState, Progress, Reporter};
 pub use request::{Cause, Depth, Ended, Insistence, Request};
-pub use run::pass;
+pub use gates::judge;
+pub use observe::surface_of;
+pub use record::pass;
 pub use world::{World, WorldError};

@@ -2,7 +2,6 @@
 
 use super::evaluate::join;
 use super::{PassError, World};
-use crate::class::Class;
 use crate::nix::Metadata;
 use crate::secrets::{FleetTree, sources};
 use crate::source::Revision;
@@ -96,11 +95,6 @@ pub(super) fn to_json(requirements: &Requirements) -> Option<String> {
 /// Requirements that the journal kept; none where there are none, or a newer agent wrote them.
 pub(super) fn from_json(text: Option<&str>) -> Option<Requirements> {
     text.and_then(|text| serde_json::from_str(text).ok())
-}
-
-/// The class of a requirement-bearing entry decides its group; here for what rolls back without an entry.
-pub(super) fn class_of(name: &str) -> Class {
-    Class::from_name(name).unwrap_or(Class::Custom)
 }
 
 /// The folder of `vars/` in the repository.

@@ -9,6 +9,7 @@ use crate::process::Account;
 use crate::source::{self, FleetUrl, FleetUrlError, Source, SourceError, SourceSettings};
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use unix::unistd::{User, geteuid};
 
@@ -179,7 +180,12 @@ fn evaluator(settings: &Settings) -> Result<Option<Account>, WorldError> {
         return Ok(None);
     }
     let find = |name: &str| User::from_name(name).ok().flatten();
-    let account = |user: User| Some(Account { uid: user.uid.as_raw(), gid: user.gid.as_raw() });
+    // Where the socket's folder is kept from others (Debian: `nix-users`), its group is what opens it.
+    let gate = settings.nix.daemon.parent().and_then(|folder| folder.metadata().ok());
+    let group = gate.filter(|folder| folder.mode() & 0o001 == 0).map(|folder| folder.gid());
+    let account = |user: User| {
+        Some(Account { uid: user.uid.as_raw(), gid: group.unwrap_or_else(|| user.gid.as_raw()) })
+    };
     match &settings.nix.evaluator_user {
         Some(name) => match find(name) {
             Some(user) => Ok(account(user)),

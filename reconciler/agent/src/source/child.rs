@@ -137,6 +137,9 @@ impl Group {
                 match event {
                     Event::Progress(counters) => progress(counters),
                     Event::Alive => {}
+                    Event::PacksNotJoined { reason } => {
+                        tracing::warn!(reason, "cannot join the small packs of the fleet's mirror");
+                    }
                     Event::Head { oid } => {
                         let oid = oid
                             .parse::<Oid>()

@@ -5,11 +5,13 @@ use git2::{Error, ErrorClass, ErrorCode};
 use super::{failure::LibgitError, protocol::Failure};
 
 /// What servers and git itself say over ssh where no repository is.
-const NO_REPOSITORY: [&str; 4] = [
+const NO_REPOSITORY: [&str; 5] = [
     "repository not found",
     "does not appear to be a git repository",
     "could not be found",
     "does not exist",
+    // Of a path that is not there; other protocols never get this far.
+    "unsupported url protocol",
 ];
 
 /// Sorts one failure of an exchange with a server.

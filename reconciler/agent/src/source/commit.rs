@@ -22,6 +22,15 @@ pub struct CommitInfo {
     pub parents: Vec<Oid>,
 }
 
+/// A commit's signature, not yet verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitSignature {
+    /// As the commit holds it: `-----BEGIN SSH SIGNATURE-----` or `-----BEGIN PGP SIGNATURE-----`.
+    pub armored: Vec<u8>,
+    /// The bytes it signs: the commit without the signature.
+    pub signed: Vec<u8>,
+}
+
 impl CommitInfo {
     /// The full id.
     pub fn oid(&self) -> Oid {

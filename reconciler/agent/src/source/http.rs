@@ -4,7 +4,10 @@
 //! POST (`gitprotocol-v2(5)`: the protocol is stateless, so its capabilities need no second look); an older one
 //! sends its whole list, which is read as it arrives.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use git2::Oid;
 use reqwest::{
@@ -53,13 +56,14 @@ impl HttpRemote {
         }
     }
 
-    /// Asks where the branch is.
+    /// Asks where the branch is. `patience` is for a connection that may be dead; the whole has no limit of its own.
     pub(super) async fn head(
         &self,
         client: &Client,
         settings: &HttpsSettings,
         address: &HttpAddress,
         branch: &str,
+        patience: Duration,
     ) -> Result<Found, RemoteError> {
         let remembered = self.remember(None);
         if let Some(url) = remembered {
@@ -68,8 +72,10 @@ impl HttpRemote {
                 basic: login(settings, address, &url)?,
                 branch,
             };
-            // Whatever else it says now, it is asked again from the start.
-            if let Ok(Answer::Head(head)) = poll.ls_refs(&url, &format!("{HEADS}{branch}")).await {
+            // Whatever else it says now, it is asked again from the start. A connection that was kept over a
+            // laptop's sleep may say nothing at all.
+            let asked = tokio::time::timeout(patience, poll.ls_refs(&url, &format!("{HEADS}{branch}"))).await;
+            if let Ok(Ok(Answer::Head(head))) = asked {
                 self.remember(Some(url.clone()));
                 return Ok(Found { head, url });
             }

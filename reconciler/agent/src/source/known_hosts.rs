@@ -92,7 +92,7 @@ fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
                 p = rest;
             }
             ([first, rest @ ..], [byte, after @ ..]) if first == byte || *first == b'?' => {
-                (p, t) = (rest, after)
+                (p, t) = (rest, after);
             }
             _ => {
                 let Some((rest, [_, after @ ..])) = retry else {

@@ -54,6 +54,8 @@ pub(super) enum Event {
     Progress(FetchProgress),
     /// The server says that it works.
     Alive,
+    /// The fetch went well, the tidying after it did not.
+    PacksNotJoined { reason: String },
     /// Done: the branch is there.
     Head { oid: String },
     /// Given up.

@@ -26,7 +26,7 @@ use super::{
 };
 
 /// How often progress is told; far below any stall timeout.
-const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+pub(super) const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 /// Where events go; an error means that nobody listens any more.
 pub(super) type Emit<'a> = dyn Fn(&Event) -> io::Result<()> + 'a;

@@ -56,14 +56,15 @@ pub struct HttpsSettings {
     pub user: Option<String>,
     /// A netrc file, looked up by host.
     pub netrc: Option<Utf8PathBuf>,
-    /// PEM certificates that replace the system's roots, like git's `http.sslCAInfo`.
+    /// PEM certificates that replace the system's roots, like git's `http.sslCAInfo`. On macOS a fetch asks the
+    /// keychain instead: the authority must be trusted there too.
     pub ca_file: Option<Utf8PathBuf>,
 }
 
 /// How long each step may take before it is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until a connection stands, of a poll over http(s).
+    /// Until a connection stands, of a poll over http(s), or until one that was kept answers.
     pub connect: Duration,
     /// A whole poll of one url.
     pub poll: Duration,

@@ -7,6 +7,7 @@ use std::{
     io::{self, BufRead, Read, Write},
     process::ExitCode,
     thread,
+    time::Instant,
 };
 
 use camino::Utf8Path;
@@ -15,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::{
     failure::LibgitError,
-    mirror::TRACKING,
+    leftovers, packs,
     protocol::{Event, Failure, Operation, Request},
     remote,
 };
@@ -24,9 +25,6 @@ use super::{
 const LARGEST_REQUEST: u64 = 1 << 20;
 /// The file whose lock says that a fetch is running.
 const LOCK: &str = "reconciler-fetch.lock";
-/// How libgit2's indexer names a pack that is still growing (`git_futils_mktmp`).
-const UNFINISHED_PACK: &str = "pack_git2_";
-
 /// Serves the request on stdin; answers on stdout. Exits 0 if it could answer, whatever the answer.
 pub fn serve_transport() -> ExitCode {
     let Some(request) = read_request() else {
@@ -42,10 +40,11 @@ pub fn serve_transport() -> ExitCode {
     };
     let outcome = match &request.operation {
         Operation::List => remote::serve(&request, &emit),
-        // The lock is held until the process ends.
-        Operation::Fetch { mirror } => lock(mirror).and_then(|_lock| {
-            clean(mirror);
-            remote::serve(&request, &emit)
+        Operation::Fetch { mirror } => lock(mirror).and_then(|_held| {
+            leftovers::of_fetch(mirror);
+            let head = remote::serve(&request, &emit)?;
+            join_packs(mirror, &emit);
+            Ok(head)
         }),
     };
     let last = match outcome {
@@ -76,6 +75,23 @@ fn end_with_parent() {
     let _ = raise(Signal::SIGKILL);
 }
 
+/// A mirror of many packs is slow, not wrong: the fetch has succeeded all the same.
+fn join_packs(mirror: &Utf8Path, emit: &remote::Emit<'_>) {
+    let mut last: Option<Instant> = None;
+    let alive = || {
+        if last.is_none_or(|last| last.elapsed() >= remote::PROGRESS_EVERY) {
+            last = Some(Instant::now());
+            // A parent that is gone shows at stdin.
+            let _ = emit(&Event::Alive);
+        }
+    };
+    if let Err(error) = packs::join(mirror, alive) {
+        let _ = emit(&Event::PacksNotJoined {
+            reason: error.to_string(),
+        });
+    }
+}
+
 fn lock(mirror: &Utf8Path) -> Result<File, Failure> {
     let broken = |error: &dyn std::error::Error| {
         Failure::Mirror(LibgitError {
@@ -94,31 +110,5 @@ fn lock(mirror: &Utf8Path) -> Result<File, Failure> {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(Failure::Busy),
         Err(fs::TryLockError::Error(error)) => Err(broken(&error)),
-    }
-}
-
-/// Removes what a killed fetch left: half a pack, and the lock on the branch's ref. Holding the lock, nobody
-/// else can be using them. What cannot be removed shows in the fetch itself.
-fn clean(mirror: &Utf8Path) {
-    remove_files(&mirror.join("objects/pack"), |name| {
-        name.starts_with(UNFINISHED_PACK)
-    });
-    let mut folders = vec![mirror.join(TRACKING)];
-    while let Some(folder) = folders.pop() {
-        remove_files(&folder, |name| name.ends_with(".lock"));
-        let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
-        folders.extend(
-            entries
-                .filter(|entry| entry.path().is_dir())
-                .map(camino::Utf8DirEntry::into_path),
-        );
-    }
-}
-
-fn remove_files(folder: &Utf8Path, wanted: impl Fn(&str) -> bool) {
-    for entry in folder.read_dir_utf8().into_iter().flatten().flatten() {
-        if wanted(entry.file_name()) {
-            let _ = fs::remove_file(entry.path());
-        }
     }
 }

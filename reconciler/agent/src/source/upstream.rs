@@ -17,7 +17,8 @@ use super::{
     http::HttpRemote,
     http_client::{self, HttpClientError},
     local::{self, Local},
-    mirror::{Mirror, MirrorError},
+    mirror::Mirror,
+    mirror_error::MirrorError,
     progress::FetchProgress,
     protocol::{Agent, Failure, Login, Operation, Request},
     settings::SourceSettings,
@@ -184,10 +185,8 @@ impl Source {
         let branch = &self.settings.branch;
         let (head, moved_to) = match (&url.0, &self.client) {
             (Address::Http(address), Some(client)) => {
-                let found = remote
-                    .http
-                    .head(client, &self.settings.https, address, branch)
-                    .await?;
+                let (https, patience) = (&self.settings.https, self.settings.timeouts.connect);
+                let found = remote.http.head(client, https, address, branch, patience).await?;
                 (found.head, (found.url != address.url).then_some(found.url))
             }
             (Address::Local(path), _) => {

@@ -5,7 +5,10 @@ use crate::connect::{ConnectError, ConnectOptions};
 use crate::handshake::Trust;
 
 async fn refused(script: Vec<Turn>) -> ConnectError {
-    connect(script, 4096, &ConnectOptions::default()).await.0.unwrap_err()
+    connect(script, 4096, &ConnectOptions::default())
+        .await
+        .0
+        .unwrap_err()
 }
 
 #[tokio::test]
@@ -16,7 +19,14 @@ async fn every_version_is_greeted_in_its_own_way() {
         daemon.await.unwrap();
         assert_eq!(u64::from(client.protocol().minor), theirs.min(38));
         assert_eq!(client.daemon_version(), Some(format!("2.{theirs}").as_str()));
-        assert_eq!(client.trust(), if theirs >= 35 { Trust::Trusted } else { Trust::Unknown });
+        assert_eq!(
+            client.trust(),
+            if theirs >= 35 {
+                Trust::Trusted
+            } else {
+                Trust::Unknown
+            }
+        );
         assert!(client.is_open());
     }
 }
@@ -24,11 +34,20 @@ async fn every_version_is_greeted_in_its_own_way() {
 #[tokio::test]
 async fn a_lower_maximum_is_announced() {
     let hello = turn(bytes().n(CLIENT_HELLO), bytes().n(DAEMON_HELLO).n(256 + 38));
-    let rest = turn(bytes().n(256 + 36).n(0).n(0), bytes().s("").n(2).n(super::scripted::LAST));
-    let options = ConnectOptions { max_minor: 36, ..ConnectOptions::default() };
+    let rest = turn(
+        bytes().n(256 + 36).n(0).n(0),
+        bytes().s("").n(2).n(super::scripted::LAST),
+    );
+    let options = ConnectOptions {
+        max_minor: 36,
+        ..ConnectOptions::default()
+    };
     let client = connect(vec![hello, rest], 4096, &options).await.0.unwrap();
     assert_eq!(client.protocol().to_string(), "1.36");
-    assert_eq!((client.trust(), client.daemon_version()), (Trust::Untrusted, None));
+    assert_eq!(
+        (client.trust(), client.daemon_version()),
+        (Trust::Untrusted, None)
+    );
 }
 
 #[tokio::test]
@@ -36,19 +55,33 @@ async fn who_is_turned_away_knows_why() {
     let hello = |send: Bytes| vec![turn(bytes().n(CLIENT_HELLO), send)];
 
     assert!(matches!(refused(vec![]).await, ConnectError::Denied { .. }));
-    assert!(matches!(refused(hello(bytes())).await, ConnectError::Denied { .. }));
-    assert!(matches!(refused(hello(bytes().n(0xab9a_9ff0))).await, ConnectError::Denied { .. }));
+    assert!(matches!(
+        refused(hello(bytes())).await,
+        ConnectError::Denied { .. }
+    ));
+    assert!(matches!(
+        refused(hello(bytes().n(0xab9a_9ff0))).await,
+        ConnectError::Denied { .. }
+    ));
     let http = u64::from_le_bytes(*b"HTTP/1.1");
-    assert!(matches!(refused(hello(bytes().n(http))).await, ConnectError::NotADaemon { word, .. } if word == http));
+    assert!(
+        matches!(refused(hello(bytes().n(http))).await, ConnectError::NotADaemon { word, .. } if word == http)
+    );
     for version in [0, 33, 256, 256 + 33, 512, 512 + 38, u64::MAX] {
         let error = refused(hello(bytes().n(DAEMON_HELLO).n(version))).await;
-        assert!(matches!(error, ConnectError::TooOld { .. }), "{version}: {error:?}");
+        assert!(
+            matches!(error, ConnectError::TooOld { .. }),
+            "{version}: {error:?}"
+        );
     }
 
     let mut script = greeting(37);
     script[1].send = bytes().s("2.37").n(1).then(error("no store")).0;
     let refusal = refused(script).await;
-    assert!(matches!(&refusal, ConnectError::Daemon { error, .. } if error.message == "no store"), "{refusal:?}");
+    assert!(
+        matches!(&refusal, ConnectError::Daemon { error, .. } if error.message == "no store"),
+        "{refusal:?}"
+    );
 }
 
 #[tokio::test]

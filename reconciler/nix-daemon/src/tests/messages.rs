@@ -58,9 +58,20 @@ async fn events_arrive_as_sent_known_or_not() {
     };
     let expected = [
         Event::Line(Text::from(b"caf\xe9\n".to_vec())),
-        start(7, 0, Level::Info, ActivityKind::Build, "building", vec![Field::Text(DRV.into()), Field::Int(1)]),
+        start(
+            7,
+            0,
+            Level::Info,
+            ActivityKind::Build,
+            "building",
+            vec![Field::Text(DRV.into()), Field::Int(1)],
+        ),
         start(8, 7, Level::Other(99), ActivityKind::Other(4711), "", vec![]),
-        Event::Result { id: ActivityId(8), kind: ResultKind::Other(9999), fields: vec![Field::Int(u64::MAX)] },
+        Event::Result {
+            id: ActivityId(8),
+            kind: ResultKind::Other(9999),
+            fields: vec![Field::Int(u64::MAX)],
+        },
         Event::Stop { id: ActivityId(7) },
     ];
     assert_eq!(kept.0, expected);
@@ -74,11 +85,17 @@ async fn an_error_that_ends_only_the_request() {
         turn(bytes().n(1).s(A), bytes().n(LAST).n(1)),
     ];
     let mut client = client(34, turns).await;
-    let Error::Daemon { error, connection, .. } = client.ensure_path(&a(), &mut ()).await.unwrap_err() else {
+    let Error::Daemon {
+        error, connection, ..
+    } = client.ensure_path(&a(), &mut ()).await.unwrap_err()
+    else {
         panic!("another error");
     };
     assert_eq!(connection, Connection::Alive);
-    assert_eq!((error.level, error.message.as_str()), (Level::Error, "path '/x' is bad"));
+    assert_eq!(
+        (error.level, error.message.as_str()),
+        (Level::Error, "path '/x' is bad")
+    );
     assert_eq!(error.traces, ["while testing"]);
     assert!(client.is_valid_path(&a()).await.unwrap());
 }
@@ -88,13 +105,28 @@ async fn an_error_sent_twice_is_not_taken_for_the_next_answer() {
     let together = vec![turn(ensure(), error("twice").then(error("twice")))];
     let apart = vec![turn(ensure(), error("twice")), turn(probe(), error("twice"))];
     let hung_up = vec![turn(ensure(), error("twice"))];
-    let nonsense = vec![turn(ensure(), error("twice")), turn(probe(), bytes().n(LAST).list(&[A]))];
+    let nonsense = vec![
+        turn(ensure(), error("twice")),
+        turn(probe(), bytes().n(LAST).list(&[A])),
+    ];
     for turns in [together, apart, hung_up, nonsense] {
         let mut client = client(34, turns).await;
         let error = client.ensure_path(&a(), &mut ()).await.unwrap_err();
-        assert!(matches!(error, Error::Daemon { connection: Connection::Closed, .. }), "{error:?}");
+        assert!(
+            matches!(
+                error,
+                Error::Daemon {
+                    connection: Connection::Closed,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
         assert!(!client.is_open());
-        assert!(matches!(client.is_valid_path(&a()).await, Err(Error::Closed { .. })));
+        assert!(matches!(
+            client.is_valid_path(&a()).await,
+            Err(Error::Closed { .. })
+        ));
     }
 }
 
@@ -104,12 +136,18 @@ async fn unread_bytes_close_the_connection() {
     for extra in [bytes().n(0), error("late")] {
         let mut client = client(38, valid(bytes().n(LAST).n(1).then(extra))).await;
         assert!(client.is_valid_path(&a()).await.unwrap());
-        assert!(matches!(client.is_valid_path(&a()).await, Err(Error::Closed { .. })));
+        assert!(matches!(
+            client.is_valid_path(&a()).await,
+            Err(Error::Closed { .. })
+        ));
     }
     // So does a daemon that hung up in between.
     let mut client = client(38, valid(bytes().n(LAST).n(1))).await;
     assert!(client.is_valid_path(&a()).await.unwrap());
-    assert!(matches!(client.is_valid_path(&a()).await, Err(Error::Closed { .. })));
+    assert!(matches!(
+        client.is_valid_path(&a()).await,
+        Err(Error::Closed { .. })
+    ));
 }
 
 #[tokio::test]
@@ -118,7 +156,11 @@ async fn messages_that_have_no_place() {
     for tag in [0, 1, LAST + 1, 0x6461_7461, 0x6461_7416, u64::MAX] {
         let mut client = client(38, vec![turn(ensure(), bytes().n(tag).n(0).n(0))]).await;
         let error = client.ensure_path(&a(), &mut ()).await.unwrap_err();
-        let Error::Protocol { violation: Violation::Message { tag: found }, .. } = error else {
+        let Error::Protocol {
+            violation: Violation::Message { tag: found },
+            ..
+        } = error
+        else {
             panic!("{tag:#x}: {error:?}");
         };
         assert_eq!(found, tag);
@@ -136,24 +178,40 @@ async fn a_dropped_request_closes_the_connection() {
         let (mut source, mut sink) = tokio::io::split(theirs);
         for turn in script {
             let mut said = vec![0; turn.expect.len()];
-            tokio::io::AsyncReadExt::read_exact(&mut source, &mut said).await.unwrap();
-            tokio::io::AsyncWriteExt::write_all(&mut sink, &turn.send).await.unwrap();
+            tokio::io::AsyncReadExt::read_exact(&mut source, &mut said)
+                .await
+                .unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut sink, &turn.send)
+                .await
+                .unwrap();
         }
         // The client hangs up.
-        tokio::io::AsyncReadExt::read_to_end(&mut source, &mut Vec::new()).await.unwrap()
+        tokio::io::AsyncReadExt::read_to_end(&mut source, &mut Vec::new())
+            .await
+            .unwrap()
     });
     let socket = std::path::Path::new("/d.sock");
-    let mut client = crate::Client::greet(Box::new(source), Box::new(sink), socket, &crate::ConnectOptions::default())
-        .await
-        .unwrap();
+    let mut client = crate::Client::greet(
+        Box::new(source),
+        Box::new(sink),
+        socket,
+        &crate::ConnectOptions::default(),
+    )
+    .await
+    .unwrap();
     {
         let path = a();
         let mut request = std::pin::pin!(client.is_valid_path(&path));
-        assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(request.as_mut().poll(cx).is_pending())).await);
+        assert!(
+            std::future::poll_fn(|cx| std::task::Poll::Ready(request.as_mut().poll(cx).is_pending())).await
+        );
     }
     assert_eq!(daemon.await.unwrap(), 0);
     assert!(!client.is_open());
-    assert!(matches!(client.is_valid_path(&a()).await, Err(Error::Closed { .. })));
+    assert!(matches!(
+        client.is_valid_path(&a()).await,
+        Err(Error::Closed { .. })
+    ));
 }
 
 #[test]

@@ -47,7 +47,9 @@ impl Bytes {
     }
 
     pub(super) fn list(self, values: &[&str]) -> Bytes {
-        values.iter().fold(self.n(values.len() as u64), |bytes, value| bytes.s(value))
+        values
+            .iter()
+            .fold(self.n(values.len() as u64), |bytes, value| bytes.s(value))
     }
 
     pub(super) fn then(mut self, other: Bytes) -> Bytes {
@@ -62,7 +64,16 @@ pub(super) fn bytes() -> Bytes {
 
 /// An error as the daemon sends it.
 pub(super) fn error(message: &str) -> Bytes {
-    bytes().n(ERROR).s("Error").n(0).s("Error").s(message).n(0).n(1).n(0).s("while \u{1b}[1mtesting\u{1b}[0m")
+    bytes()
+        .n(ERROR)
+        .s("Error")
+        .n(0)
+        .s("Error")
+        .s(message)
+        .n(0)
+        .n(1)
+        .n(0)
+        .s("while \u{1b}[1mtesting\u{1b}[0m")
 }
 
 /// The request that tells whether a connection outlived an error: which of no paths are valid.
@@ -78,7 +89,11 @@ pub(super) struct Turn {
 }
 
 pub(super) fn turn(expect: Bytes, send: Bytes) -> Turn {
-    Turn { expect: expect.0, delay: Duration::ZERO, send: send.0 }
+    Turn {
+        expect: expect.0,
+        delay: Duration::ZERO,
+        send: send.0,
+    }
 }
 
 /// The greeting of a daemon that speaks `1.theirs` with a client that announces 1.38.

@@ -1,12 +1,13 @@
 //! Owns the making of folders and files by descriptor, with exact modes under any umask. It must never
 //! follow a symbolic link or overwrite anything.
 
+use std::fs::{File, Permissions};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use unix::fcntl::{OFlag, open, openat};
-use unix::sys::stat::{Mode as Bits, fchmod, fstat, mkdirat};
+use unix::sys::stat::{Mode as Bits, mkdirat};
 use unix::unistd::{Gid, Uid, fchown, geteuid};
 
 use super::error::{InstallError, Operation};
@@ -18,7 +19,7 @@ pub(super) const FOLDER_MODE: u32 = 0o751;
 /// An open folder, and its path for messages.
 #[derive(Debug)]
 pub(super) struct Folder {
-    fd: OwnedFd,
+    fd: File,
     path: PathBuf,
 }
 
@@ -39,14 +40,16 @@ impl Folder {
     pub(super) fn open_trusted(path: &Path) -> Result<Self, InstallError> {
         let fd =
             open(path, FLAGS, Bits::empty()).map_err(InstallError::during(Operation::OpenFolder, path))?;
-        let facts = fstat(&fd).map_err(InstallError::during(Operation::Inspect, path))?;
-        // mode_t is narrower than 32 bits on macOS.
-        let mode = u32::from(facts.st_mode) & 0o7777;
-        let ours = facts.st_uid == 0 || facts.st_uid == geteuid().as_raw();
+        let fd = File::from(fd);
+        let facts = fd
+            .metadata()
+            .map_err(InstallError::during(Operation::Inspect, path))?;
+        let (uid, mode) = (facts.uid(), facts.mode() & 0o7777);
+        let ours = uid == 0 || uid == geteuid().as_raw();
         if !ours || mode & 0o022 != 0 {
             return Err(InstallError::Insecure {
                 path: path.to_owned(),
-                uid: facts.st_uid,
+                uid,
                 mode,
             });
         }
@@ -56,16 +59,18 @@ impl Folder {
         })
     }
 
-    pub(super) fn fd(&self) -> &OwnedFd {
+    pub(super) fn fd(&self) -> &File {
         &self.fd
     }
 
     /// Makes a folder that must not be there yet.
     pub(super) fn make(&self, name: &str) -> Result<Self, InstallError> {
         let path = self.path.join(name);
-        mkdirat(&self.fd, name, bits(0o700)).map_err(InstallError::during(Operation::MakeFolder, &path))?;
+        mkdirat(&self.fd, name, Bits::S_IRWXU).map_err(InstallError::during(Operation::MakeFolder, &path))?;
         let made = self.enter(name)?;
-        fchmod(&made.fd, bits(FOLDER_MODE)).map_err(InstallError::during(Operation::SetMode, &path))?;
+        made.fd
+            .set_permissions(Permissions::from_mode(FOLDER_MODE))
+            .map_err(InstallError::during(Operation::SetMode, &path))?;
         Ok(made)
     }
 
@@ -73,7 +78,7 @@ impl Folder {
         let path = self.path.join(name);
         let fd = openat(&self.fd, name, FLAGS, Bits::empty());
         fd.map(|fd| Self {
-            fd,
+            fd: fd.into(),
             path: path.clone(),
         })
         .map_err(InstallError::during(Operation::OpenFolder, &path))
@@ -110,9 +115,9 @@ impl Folder {
     ) -> Result<(), InstallError> {
         let path = self.path.join(name);
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let fd = openat(&self.fd, name, flags, bits(0o600))
+        let fd = openat(&self.fd, name, flags, Bits::S_IRUSR | Bits::S_IWUSR)
             .map_err(InstallError::during(Operation::MakeFile, &path))?;
-        let mut file = std::fs::File::from(fd);
+        let mut file = File::from(fd);
         file.write_all(bytes)
             .map_err(InstallError::during::<io::Error>(Operation::Write, &path))?;
         own(&file, &path, ownership, mode)
@@ -122,7 +127,7 @@ impl Folder {
 /// Gives an open file its owner, then its mode: in this order nobody reads it who may not, and chown would
 /// drop set-user-id bits.
 pub(super) fn own(
-    file: &std::fs::File,
+    file: &File,
     path: &Path,
     ownership: Option<Ownership>,
     mode: Mode,
@@ -131,10 +136,6 @@ pub(super) fn own(
         fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
             .map_err(InstallError::during(Operation::SetOwner, path))?;
     }
-    fchmod(file, bits(mode.bits())).map_err(InstallError::during(Operation::SetMode, path))
-}
-
-fn bits(mode: u32) -> Bits {
-    // All callers stay within 0o7777, which fits the narrower mode_t of macOS.
-    Bits::from_bits_truncate(mode.try_into().unwrap_or_default())
+    file.set_permissions(Permissions::from_mode(mode.bits()))
+        .map_err(InstallError::during(Operation::SetMode, path))
 }

@@ -102,7 +102,7 @@ impl SecretsRoot {
                     removed.push(number);
                 }
                 None if name.strip_suffix(PARTIAL).and_then(parse_number).is_some() => {
-                    self.remove_folder(&name)?
+                    self.remove_folder(&name)?;
                 }
                 None => {}
             }

@@ -1,5 +1,6 @@
 //! Owns what the tests of this crate share: the fixtures' places, keys, and fleets made of them.
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test's own helpers may fail loudly")]
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,0 +1,2 @@
+//! The command line. `cli::main()`
+pub fn main() -> std::process::ExitCode { std::process::ExitCode::SUCCESS }

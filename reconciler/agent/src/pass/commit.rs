@@ -1,0 +1,276 @@
+//! A pass on a commit: evaluate → preflight → build → gates → stage → activate.
+//!
+//! Level-triggered: it looks at what is declared and at what is, and may be run at any time, twice, or after a
+//! crash. Every value comes from the stage before it; nothing reaches back.
+
+use super::observe::surface_of;
+use super::target::Standing;
+use super::tidy::tidy;
+use super::transact::{CANDIDATE, Candidate, activate};
+use super::{
+    Depth, Insistence, PassError, Phase, Reporter, Request, World, evaluate, gates, observe, recover, secrets,
+};
+use crate::class::{Surface, identify};
+use crate::host;
+use crate::journal::{Generation, GenerationKind};
+use crate::nix::{self, Fresh, Roots};
+use crate::source::{CommitInfo, Revision};
+use crate::text;
+use camino::Utf8Path;
+use nix_daemon_client::{Client, ConnectOptions};
+use reconciler_vars::Opened;
+
+/// A pass on a commit.
+pub(super) async fn pass(
+    world: &mut World,
+    request: &Request,
+    revision: Revision,
+    commit: &CommitInfo,
+    standing: Standing,
+    report: &mut Reporter<'_>,
+) -> Result<String, PassError> {
+    let id = revision.to_string();
+    if standing == Standing::Head {
+        // The commit changed: what an earlier one did wrong is no reason to hold this one.
+        world.journal.lift_quarantine_of_others(&id)?;
+    }
+    let generation = world.journal.current_generation()?;
+    if let Some(generation) = &generation
+        && let Some(surface) = surface_of(generation)
+        && request.insistence != Insistence::Forced
+        && world.journal.converged()?.as_deref() == Some(&id)
+    {
+        let seen = observe(&world.settings, surface, &secrets::root(world));
+        if seen.toplevel_matches(generation) {
+            if !seen.secrets_match(generation) {
+                recover::restore_secrets(world, generation, report)?;
+            }
+            return Ok(format!("{} is on {}", world.settings.machine, named(&id, generation)));
+        }
+        report.note(drifted(&seen, generation));
+        // A person's own switch is not fought: it stays until the fleet changes or somebody insists.
+        return Ok(format!(
+            "{} follows {}, and runs what somebody else activated",
+            world.settings.machine,
+            text::commit(&id)
+        ));
+    }
+    gates::ask(world, request, &id, None)?;
+
+    let fleet = evaluate::fleet_policy(world, revision, report)?;
+    let early = evaluate::policy(world, &fleet, &[])?;
+    report.begin(Phase::Evaluate);
+    let tools = world.tools().await?;
+    let mut client = connect(world).await?;
+    let mirror = world.settings.paths.state.join("fleet.git");
+    let source = nix::add_source(&mut client, &mirror, revision).await?;
+    let evaluator = evaluate::evaluator(world, &tools, &early);
+    let entry = evaluate::entry(world, &evaluator, &source, report).await?;
+    let (class, machine) = (entry.class(), world.settings.machine.clone());
+    let Some(surface) = Surface::of(class) else { return Err(PassError::Class { machine, class }) };
+    let host = host::system();
+    if let Some(declared) = entry.metadata().system.clone().filter(|declared| declared != host) {
+        return Err(PassError::System { machine, declared, host });
+    }
+    let policy = evaluate::policy(world, &fleet, &entry.metadata().tags)?;
+    report.done(match entry.role_count() {
+        0 => class.to_string(),
+        roles => format!("{class}, {}", text::count(roles, "role")),
+    });
+
+    report.begin(Phase::Preflight);
+    let requirements = secrets::requirements(world, revision, entry.metadata())?;
+    let opened = secrets::open(world, revision, &requirements, Some(entry.metadata()))?;
+    report.done(match opened.len() {
+        0 => "no secrets are needed".to_owned(),
+        1 => "1 secret opens with this machine's key".to_owned(),
+        number => format!("{number} secrets open with this machine's key"),
+    });
+
+    report.begin(Phase::Build);
+    let toplevel = {
+        let evaluator = evaluate::evaluator(world, &tools, &policy);
+        let directory = world.settings.fleet.directory.clone();
+        let mut listen = |line: &str| report.doing(line.trim());
+        evaluator
+            .toplevel(&source, &directory, &machine, &mut listen)
+            .await
+            .map_err(|source| PassError::Evaluate { machine: machine.clone(), revision: id.clone(), source })?
+    };
+    let limit = policy.build_timeout.map(|limit| limit.get());
+    let store = world.settings.nix.store.clone();
+    let mut lines = BuildLines::default();
+    let built =
+        nix::build(&mut client, &store, &toplevel, limit, &mut |progress| lines.tell(progress, report)).await?;
+    identify(built.path(), class, host)?;
+    // Protected before the connection that built it lets go of it.
+    world.roots.protect(CANDIDATE, built.path(), &mut client).await?;
+    report.done(match built.fresh {
+        Fresh::Present => format!("{} was there already", toplevel.name),
+        Fresh::Made { built, fetched: 0 } => format!("{}, {} built", toplevel.name, built),
+        Fresh::Made { built, fetched } => format!("{}, {built} built, {fetched} fetched", toplevel.name),
+    });
+    drop(client);
+
+    report.begin(Phase::Gates);
+    gates::ask(world, request, &id, Some(built.path()))?;
+    report.done("nothing holds it");
+
+    let unchanged = unchanged(world, request, generation.as_ref(), surface, built.path(), &opened)?;
+    if request.depth == Depth::DryRun {
+        return Ok(match unchanged {
+            true => format!("{machine} is already what {} declares", text::commit(&id)),
+            false => format!(
+                "{machine} would be switched to {}; nothing was touched",
+                text::store_path(built.path().as_str())
+            ),
+        });
+    }
+    if unchanged && generation.is_some() {
+        converged(world, &id, standing)?;
+        let on = generation.as_ref().map_or_else(String::new, |generation| named(&id, generation));
+        return Ok(format!("{machine} is on {on}; nothing changed for it"));
+    }
+    let candidate = Candidate {
+        revision: id.clone(),
+        subject: commit.subject.clone(),
+        class,
+        surface,
+        system: host.to_owned(),
+        toplevel: built.path().to_owned(),
+        kind: if unchanged { GenerationKind::Adopted } else { GenerationKind::Activated },
+        secrets: stage(world, &opened, report)?,
+        requirements: Some(requirements),
+    };
+    drop(opened);
+    let generation = if unchanged {
+        adopt(world, &candidate)?
+    } else {
+        activate(world, tools, &policy, &candidate, report).await?
+    };
+    converged(world, &id, standing)?;
+    tidy(world, &policy)?;
+    Ok(format!("{machine} is on {}", named(&id, &generation)))
+}
+
+pub(super) fn stage(world: &World, opened: &Opened, report: &mut Reporter<'_>) -> Result<Option<u64>, PassError> {
+    if opened.is_empty() {
+        return Ok(None);
+    }
+    report.begin(Phase::Stage);
+    let number = secrets::lay_down(world, opened)?;
+    report.done(match number {
+        Some(number) if secrets::root(world).current() == Some(number) => "as they are in force".to_owned(),
+        Some(number) => format!("generation {number} of the secrets"),
+        None => String::new(),
+    });
+    Ok(number)
+}
+
+/// Whether the machine already is what is declared, secrets included.
+fn unchanged(
+    world: &World,
+    request: &Request,
+    generation: Option<&Generation>,
+    surface: Surface,
+    toplevel: &Utf8Path,
+    opened: &Opened,
+) -> Result<bool, PassError> {
+    if request.insistence == Insistence::Forced {
+        return Ok(false);
+    }
+    let seen = observe(&world.settings, surface, &secrets::root(world));
+    let runs = match generation {
+        Some(generation) => {
+            generation.record.toplevel == toplevel.as_str() && seen.toplevel_matches(generation)
+        }
+        // Seen for the first time: a running system that is what the fleet declares is taken as it is.
+        None => seen.current.as_deref() == Some(toplevel) && seen.profile.as_deref() == Some(toplevel),
+    };
+    Ok(runs && secrets::in_force(world, opened)?)
+}
+
+/// Takes what runs already as the first generation.
+fn adopt(world: &World, candidate: &Candidate) -> Result<Generation, PassError> {
+    let number = world.journal.next_generation()?;
+    world.roots.copy(CANDIDATE, &Roots::generation(number))?;
+    let profile = nix::Profile::at(candidate.surface.profile(&world.settings.nix, &world.settings.paths));
+    let record = crate::journal::NewGeneration {
+        revision: candidate.revision.clone(),
+        subject: candidate.subject.clone(),
+        class: candidate.class.name().to_owned(),
+        system: candidate.system.clone(),
+        toplevel: candidate.toplevel.to_string(),
+        profile_generation: profile.generation(),
+        secrets: candidate.secrets,
+        requirements: candidate.requirements.as_ref().and_then(secrets::to_json),
+        kind: GenerationKind::Adopted,
+        health: crate::transaction::Health::Healthy.name().to_owned(),
+    };
+    let number = world.journal.add_generation(&record, world.now(), 0)?;
+    if let Ok(oid) = candidate.revision.parse() {
+        world.source.mirror()?.pin(number, oid)?;
+    }
+    world
+        .journal
+        .generation(number)?
+        .ok_or_else(|| PassError::GenerationGone { number, toplevel: candidate.toplevel.clone() })
+}
+
+fn converged(world: &World, id: &str, standing: Standing) -> Result<(), PassError> {
+    world.journal.set_converged(id)?;
+    world.journal.set_failure(None)?;
+    if standing == Standing::Head {
+        world.journal.set_accepted(id)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn connect(world: &World) -> Result<Client, PassError> {
+    Ok(Client::connect(world.settings.nix.daemon.as_std_path(), &ConnectOptions::default()).await?)
+}
+
+/// How a commit and its generation are named in a sentence.
+pub(super) fn named(id: &str, generation: &Generation) -> String {
+    format!("{}, generation {}", text::commit(id), generation.number)
+}
+
+fn drifted(seen: &super::Observation, generation: &Generation) -> String {
+    let found = seen.current.as_ref().map_or("nothing", |path| path.as_str());
+    format!(
+        "drift: generation {} is {}, and {} runs; `reconcile now --force` activates the generation again",
+        generation.number,
+        text::store_path(&generation.record.toplevel),
+        text::store_path(found)
+    )
+}
+
+/// The build as lines: counts and the running build's last line, as often as they change.
+#[derive(Debug, Default)]
+struct BuildLines {
+    last: String,
+}
+
+impl BuildLines {
+    fn tell(&mut self, progress: &nix_daemon_client::Progress, report: &mut Reporter<'_>) {
+        let mut parts = Vec::new();
+        let builds = progress.builds();
+        if builds.expected > 0 {
+            parts.push(format!("{} of {}", builds.done, builds.expected));
+        }
+        let downloads = progress.downloads();
+        if downloads.expected > 0 {
+            parts.push(format!("{} of {}", text::size(downloads.done), text::size(downloads.expected)));
+        }
+        if let Some(build) = progress.running().last() {
+            parts.push(build.drv.name().trim_end_matches(".drv").to_owned());
+            parts.extend(build.phase.clone());
+            parts.extend(build.last_line().map(str::to_owned));
+        }
+        let line = parts.join(" · ");
+        if !line.is_empty() && line != self.last {
+            report.doing(line.clone());
+            self.last = line;
+        }
+    }
+}

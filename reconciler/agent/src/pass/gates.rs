@@ -1,0 +1,81 @@
+//! Asking the gates, and remembering for them what failed.
+
+use super::{Insistence, PassError, Request, World};
+use crate::journal::{Failure, Journal, JournalError, Quarantined};
+use crate::nix::BuildError;
+use crate::text;
+use camino::Utf8Path;
+use jiff::Timestamp;
+use reconciler_policies::{Decision, Facts, Force, GateLine, GateName, Stage, chain, quarantine};
+
+/// Lets a candidate through, or names the first gate that does not.
+pub(super) fn ask(
+    world: &World,
+    request: &Request,
+    revision: &str,
+    toplevel: Option<&Utf8Path>,
+) -> Result<(), PassError> {
+    let decision = judge(&world.journal, request.insistence, revision, toplevel, world.now())?;
+    let Some(report) = decision.block() else { return Ok(()) };
+    let line = GateLine::from(report);
+    let mut reason = line.reason.unwrap_or_default();
+    // The gate knows that it failed; the journal knows how.
+    if line.gate == GateName::Quarantine
+        && let Some(known) = world.journal.quarantine()?.into_iter().find(|known| known.revision == revision)
+    {
+        reason = format!("{} is in quarantine until the commit changes: {}", text::commit(revision), known.reason);
+    }
+    Err(PassError::Held { gate: line.gate.to_string(), reason, until: line.until })
+}
+
+/// What every gate says of a candidate now.
+pub fn judge(
+    journal: &Journal,
+    insistence: Insistence,
+    revision: &str,
+    toplevel: Option<&Utf8Path>,
+    now: Timestamp,
+) -> Result<Decision, JournalError> {
+    let quarantine: Vec<quarantine::Entry> =
+        journal.quarantine()?.into_iter().map(Quarantined::into_entry).collect();
+    let failure = journal.failure()?.map(|failure| failure.of);
+    let candidate = reconciler_policies::Candidate { revision, toplevel: toplevel.map(Utf8Path::as_str) };
+    Ok(chain::evaluate(&Facts {
+        quarantine: &quarantine,
+        failure: failure.as_ref(),
+        force: match insistence {
+            Insistence::None => Force::None,
+            Insistence::Asked => Force::Retry,
+            Insistence::Forced => Force::Quarantine,
+        },
+        ..Facts::new(now, candidate)
+    }))
+}
+
+/// Remembers that a revision failed at a stage, and how often.
+pub(super) fn remember(world: &World, revision: &str, stage: Stage, reason: &str) -> Result<(), PassError> {
+    let before = world.journal.failure()?.filter(|before| before.of.revision == revision && before.of.stage == stage);
+    let attempts = before.map_or(0, |before| before.of.attempts).saturating_add(1);
+    let of = reconciler_policies::Failure { revision: revision.to_owned(), stage, attempts, failed_at: world.now() };
+    Ok(world.journal.set_failure(Some(&Failure { of, reason: reason.to_owned() }))?)
+}
+
+/// Which failures are remembered, so that they are not repeated at every poll.
+pub(super) fn stage_of(error: &PassError) -> Option<Stage> {
+    match error {
+        PassError::Evaluate { .. }
+        | PassError::Class { .. }
+        | PassError::System { .. }
+        | PassError::Tool(_)
+        | PassError::Daemon(_)
+        | PassError::Source(_)
+        | PassError::Policy(_)
+        | PassError::PolicyDocument(_) => Some(Stage::Evaluate),
+        PassError::Requirements { .. } | PassError::Preflight(_) => Some(Stage::Preflight),
+        PassError::Build(BuildError::Daemon { .. } | BuildError::Collected { .. }) => None,
+        PassError::Build(_) | PassError::Identify(_) | PassError::Root(_) => Some(Stage::Build),
+        PassError::Backing(_) | PassError::Install(_) | PassError::Accounts(_) => Some(Stage::Activate),
+        _ => None,
+    }
+}
+

@@ -1,0 +1,91 @@
+//! A pass that goes back to a recorded generation: neither the remote nor an evaluation is needed.
+
+use super::commit::{connect, named, stage};
+use super::observe::surface_of;
+use super::tidy::tidy;
+use super::transact::{CANDIDATE, Candidate, activate};
+use super::{Depth, Insistence, PassError, Phase, Reporter, Request, World, observe, secrets};
+use crate::journal::{Generation, GenerationKind};
+use crate::source::Revision;
+use crate::text;
+use nix_daemon_client::StorePath;
+use reconciler_policies::Policy;
+
+/// Goes back to `generation`.
+pub(super) async fn pass(
+    world: &mut World,
+    request: &Request,
+    generation: Generation,
+    report: &mut Reporter<'_>,
+) -> Result<String, PassError> {
+    let machine = world.settings.machine.clone();
+    let id = generation.record.revision.clone();
+    let number = generation.number;
+    let toplevel = camino::Utf8PathBuf::from(&generation.record.toplevel);
+    let Some(surface) = surface_of(&generation) else {
+        let class = crate::class::Class::from_name(&generation.record.class).unwrap_or(crate::class::Class::Custom);
+        return Err(PassError::Class { machine, class });
+    };
+    let current = world.journal.current_generation()?;
+    if let Some(current) = &current
+        && current.record.toplevel == generation.record.toplevel
+        && current.record.revision == id
+        && request.insistence != Insistence::Forced
+        && observe(&world.settings, surface, &secrets::root(world)).toplevel_matches(current)
+    {
+        return Ok(format!("{machine} is pinned to {}", named(&id, current)));
+    }
+    let policy = Policy::merge(&world.settings.policy)?;
+
+    report.begin(Phase::Build);
+    let mut client = connect(world).await?;
+    let path = StorePath::parse(world.settings.nix.store.as_str(), toplevel.as_str())?;
+    let asking = |source| PassError::Ask { path: toplevel.clone(), source };
+    client.add_temp_root(&path).await.map_err(asking)?;
+    let gone = || PassError::GenerationGone { number, toplevel: toplevel.clone() };
+    let valid = client
+        .is_valid_path(&path)
+        .await
+        .map_err(|source| PassError::Ask { path: toplevel.clone(), source })?;
+    if !valid {
+        return Err(gone());
+    }
+    world.roots.protect(CANDIDATE, &toplevel, &mut client).await?;
+    drop(client);
+    report.done(format!("generation {number} is kept: {}", text::store_path(toplevel.as_str())));
+
+    let requirements = secrets::from_json(generation.record.requirements.as_deref());
+    let kept = generation.record.secrets.filter(|number| secrets::root(world).exists(*number));
+    let laid_down = match (&requirements, kept) {
+        (_, Some(number)) => Some(number),
+        (Some(requirements), None) if requirements.installed().next().is_some() => {
+            report.begin(Phase::Preflight);
+            let oid = id.parse().map_err(|_| gone())?;
+            let commit = world.source.mirror()?.commit(oid)?;
+            let opened = secrets::open(world, Revision::pinned(&commit), requirements, None)?;
+            report.done(format!("{} open with this machine's key", text::count(opened.len(), "secret")));
+            stage(world, &opened, report)?
+        }
+        _ => None,
+    };
+    if request.depth == Depth::DryRun {
+        return Ok(format!("{machine} would go back to {}; nothing was touched", named(&id, &generation)));
+    }
+    let candidate = Candidate {
+        revision: id.clone(),
+        subject: generation.record.subject.clone(),
+        class: crate::class::Class::from_name(&generation.record.class).unwrap_or(crate::class::Class::Custom),
+        surface,
+        system: generation.record.system.clone(),
+        toplevel: toplevel.clone(),
+        kind: GenerationKind::RolledBack,
+        requirements,
+        secrets: laid_down,
+    };
+    let tools = world.tools().await?;
+    let new = activate(world, tools, &policy, &candidate, report).await?;
+    world.journal.set_converged(&id)?;
+    tidy(world, &policy)?;
+    Ok(format!("{machine} is back on {}, as it was in generation {number}", named(&id, &new)))
+}
+

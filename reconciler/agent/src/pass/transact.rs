@@ -1,0 +1,246 @@
+//! From a verdict to a generation: the intent, the transaction, the record of what came of it.
+
+use super::carrier::HostCarrier;
+use super::{PassError, Reporter, World, observe, probes, secrets};
+use crate::activation::Launcher;
+use crate::class::{BootEntry, Surface};
+use crate::journal::{Generation, GenerationKind, Quarantined};
+use crate::nix::{NixTools, Profile, Roots};
+use crate::text;
+use crate::transaction::{self, Ended, Failure, Health, Intent, Previous, State, carry};
+use reconciler_policies::{Policy, Stage};
+use reconciler_vars::Requirements;
+use std::time::Instant;
+
+/// The name of the root that protects what is being activated.
+pub(super) const CANDIDATE: &str = "candidate";
+
+/// How many lines of an activation's log are told.
+const LOG_LINES: usize = 10;
+
+/// What is to be activated: everything was built, opened and allowed.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) revision: String,
+    pub(super) subject: String,
+    pub(super) class: crate::class::Class,
+    pub(super) surface: Surface,
+    pub(super) system: String,
+    pub(super) toplevel: camino::Utf8PathBuf,
+    pub(super) kind: GenerationKind,
+    pub(super) requirements: Option<Requirements>,
+    /// The secrets generation that was laid down for it.
+    pub(super) secrets: Option<u64>,
+}
+
+/// Activates a candidate inside a transaction.
+pub(super) async fn activate(
+    world: &mut World,
+    tools: NixTools,
+    policy: &Policy,
+    candidate: &Candidate,
+    report: &mut Reporter<'_>,
+) -> Result<Generation, PassError> {
+    let surface = candidate.surface;
+    let root = secrets::root(world);
+    let seen = observe(&world.settings, surface, &root);
+    let profile = surface.profile(&world.settings.nix, &world.settings.paths);
+    let before = Profile::at(profile.clone());
+    let previous_profile = before.generation();
+    let intent = Intent {
+        revision: candidate.revision.clone(),
+        subject: candidate.subject.clone(),
+        class: candidate.class,
+        system: candidate.system.clone(),
+        toplevel: candidate.toplevel.clone(),
+        kind: candidate.kind,
+        secrets: candidate.secrets,
+        requirements: candidate.requirements.as_ref().and_then(secrets::to_json),
+        previous: previous(world, surface, seen.current)?,
+        previous_secrets: seen.secrets,
+        previous_profile_target: previous_profile.and_then(|number| before.target(number)),
+        previous_profile,
+        passing_before: probes::passing(world, policy).await,
+        profile,
+    };
+    let state = State::Intended;
+    let id = world.journal.begin_transaction(&intent, &state, &world.boot_id, world.now())?;
+    finish(world, tools, policy, id, &intent, state, report).await
+}
+
+/// Carries a transaction to its end and records what came of it.
+pub(super) async fn finish(
+    world: &mut World,
+    tools: NixTools,
+    policy: &Policy,
+    id: i64,
+    intent: &Intent,
+    state: State,
+    report: &mut Reporter<'_>,
+) -> Result<Generation, PassError> {
+    let began = Instant::now();
+    // The journal is lent to the transaction, which alone writes to it meanwhile.
+    let mut journal = crate::journal::Journal::open(&world.settings.paths.journal())?;
+    let mut carrier = HostCarrier { world, tools, policy: policy.clone(), report };
+    let ended = carry(&mut journal, &mut carrier, id, intent, state).await.map_err(PassError::Carry)?;
+    let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    match ended {
+        Ended::Committed { health, profile, boot } => {
+            let generation = commit(world, id, intent, (health, profile), took)?;
+            report.done(committed(intent, profile, boot));
+            Ok(generation)
+        }
+        Ended::Reverted(failure) => Err(reverted(world, id, intent, failure, report)?),
+        Ended::RevertFailed { failure, revert } => Err(revert_failed(world, id, intent, failure, revert)?),
+    }
+}
+
+fn commit(
+    world: &World,
+    id: i64,
+    intent: &Intent,
+    (health, profile): (Health, Option<u64>),
+    took_ms: u64,
+) -> Result<Generation, PassError> {
+    let number = world.journal.next_generation()?;
+    // The root first: a generation is never recorded that could be collected.
+    world.roots.copy(CANDIDATE, &Roots::generation(number))?;
+    let at = world.now();
+    let number = world.journal.add_generation(&intent.generation(profile, health), at, took_ms)?;
+    world.journal.end_transaction(id, crate::exit::Outcome::Converged, None, Some(number), at)?;
+    world.journal.lift_quarantine(&intent.revision)?;
+    world.journal.set_failure(None)?;
+    if let Ok(oid) = intent.revision.parse() {
+        world.source.mirror()?.pin(number, oid)?;
+    }
+    match world.journal.generation(number)? {
+        Some(generation) => Ok(generation),
+        None => Err(PassError::GenerationGone { number, toplevel: intent.toplevel.clone() }),
+    }
+}
+
+fn reverted(
+    world: &World,
+    id: i64,
+    intent: &Intent,
+    failure: Failure,
+    report: &mut Reporter<'_>,
+) -> Result<PassError, PassError> {
+    report.done(match &intent.previous {
+        Some(previous) => format!("back on {}", text::store_path(previous.toplevel.as_str())),
+        None => "nothing had been changed".to_owned(),
+    });
+    let at = world.now();
+    let reason = failure.to_string();
+    world.journal.end_transaction(id, crate::exit::Outcome::Reverted, Some(&reason), None, at)?;
+    let tried_before = world
+        .journal
+        .failure()?
+        .filter(|before| before.of.revision == intent.revision && before.of.stage == Stage::Activate)
+        .map_or(0, |before| before.of.attempts);
+    if failure == Failure::SwitchLocked {
+        return Ok(PassError::SwitchRunning);
+    }
+    // What may pass by itself is tried once more after a while; the second time it counts.
+    if failure.is_passing() && tried_before == 0 {
+        super::gates::remember(world, &intent.revision, Stage::Activate, &reason)?;
+    } else {
+        world.journal.add_quarantine(&Quarantined {
+            revision: intent.revision.clone(),
+            toplevel: intent.toplevel.to_string(),
+            reason,
+            since: at,
+            until: None,
+        })?;
+    }
+    Ok(PassError::Reverted {
+        revision: intent.revision.clone(),
+        failure,
+        log: log(world, id, "activate"),
+        back_on: intent.previous.as_ref().map(|previous| previous.toplevel.to_string()),
+    })
+}
+
+fn revert_failed(
+    world: &World,
+    id: i64,
+    intent: &Intent,
+    failure: Failure,
+    revert: Failure,
+) -> Result<PassError, PassError> {
+    let at = world.now();
+    let reason = format!("{failure}; the way back failed: {revert}");
+    world.journal.end_transaction(id, crate::exit::Outcome::RevertFailed, Some(&reason), None, at)?;
+    world.journal.add_quarantine(&Quarantined {
+        revision: intent.revision.clone(),
+        toplevel: intent.toplevel.to_string(),
+        reason,
+        since: at,
+        until: None,
+    })?;
+    let command = intent.previous.as_ref().and_then(|previous| {
+        let surface = Surface::of(previous.class)?;
+        let invocation = surface.invocation(&previous.toplevel, crate::class::Action::Return)?;
+        let variables = invocation.environment.iter().map(|(name, value)| format!("{name}={value} "));
+        let arguments = invocation.arguments.iter().map(|argument| format!(" {argument}"));
+        Some(format!("{}{}{}", variables.collect::<String>(), invocation.program, arguments.collect::<String>()))
+    });
+    let mut lines = log(world, id, "return");
+    if lines.is_empty() {
+        lines = log(world, id, "activate");
+    }
+    Ok(PassError::RevertFailed { revision: intent.revision.clone(), failure, revert, command, log: lines })
+}
+
+/// What to go back to: what runs, or what the last generation recorded where that cannot be told.
+fn previous(
+    world: &World,
+    surface: Surface,
+    current: Option<camino::Utf8PathBuf>,
+) -> Result<Option<Previous>, PassError> {
+    let recorded = world.journal.current_generation()?;
+    let recorded = recorded.and_then(|generation| {
+        Some(Previous {
+            toplevel: generation.record.toplevel.clone().into(),
+            class: crate::class::Class::from_name(&generation.record.class)?,
+        })
+    });
+    let class = match surface {
+        Surface::Nixos => crate::class::Class::Nixos,
+        Surface::Custom => crate::class::Class::Custom,
+    };
+    Ok(match (current, recorded) {
+        // A person's own switch is what they would want back.
+        (Some(toplevel), _) if surface.shows_what_runs() => Some(Previous { toplevel, class }),
+        (_, Some(recorded)) => Some(recorded),
+        (Some(toplevel), None) => Some(Previous { toplevel, class }),
+        (None, None) => None,
+    })
+}
+
+fn committed(intent: &Intent, profile: Option<u64>, boot: BootEntry) -> String {
+    let profile = profile.map_or_else(|| "profile set".to_owned(), |number| format!("profile generation {number}"));
+    let boots = Surface::of(intent.class).is_some_and(Surface::has_boot_step);
+    match boot {
+        BootEntry::Verified => format!("{profile}, boot entry verified"),
+        BootEntry::Unverified if boots => format!("{profile}, boot entry unverified: no known boot loader"),
+        _ => profile,
+    }
+}
+
+fn log(world: &World, id: i64, step: &str) -> Vec<String> {
+    let log = Launcher::log(&world.transaction_folder(id), step);
+    let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    let from = lines.len().saturating_sub(LOG_LINES);
+    lines.into_iter().skip(from).map(str::to_owned).collect()
+}
+
+/// Brings what the journal says of transactions in step with a restart of the agent.
+pub(super) fn restarted(world: &World, record: &crate::journal::TransactionRecord) -> transaction::Event {
+    let restart = if record.boot_id == world.boot_id {
+        transaction::Restart::SameBoot
+    } else {
+        transaction::Restart::OtherBoot
+    };
+    transaction::Event::Restarted(restart)
+}

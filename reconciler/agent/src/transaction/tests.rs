@@ -1,0 +1,2 @@
+//! The transaction's state machine: its whole way forth, every way back, and no third end.
+
