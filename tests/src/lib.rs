@@ -1,1 +1,39 @@
-//! Being written.
+//! A harness that drives the real `reconcile` as a person and systemd do, against real git and real Nix.
+//!
+//! A test makes a [`Store`] (a Nix daemon and a store of its own), a [`Fleet`] (a repository that is pushed to)
+//! and one or more [`Host`]s (a machine in a folder). It never reaches into the agent: what it sees is what the
+//! command line prints, what lies below the host's root, and what Nix and git say. A harness that cannot do
+//! its part fails the test that it serves, with everything that was printed.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a harness fails the test that it serves, and owns no state that has to last"
+)]
+
+mod agent;
+mod binary;
+mod entry;
+mod fleet;
+mod host;
+mod key;
+mod observe;
+mod output;
+mod scratch;
+mod server;
+mod store;
+mod vars;
+mod wait;
+
+pub use agent::Agent;
+pub use binary::{example, fixtures, is_root, reconcile, tool};
+pub use entry::{Class, Entry, SYSTEM};
+pub use fleet::Fleet;
+pub use host::Host;
+pub use key::Key;
+pub use output::{Output, run};
+pub use scratch::Scratch;
+pub use server::Server;
+pub use store::Store;
+pub use vars::Var;
+pub use wait::{eventually, wait_for};

@@ -10,6 +10,7 @@ mod identity;
 mod install;
 mod mode;
 mod preflight;
+mod readers;
 mod redacted;
 mod requirements;
 pub mod sops;
@@ -27,10 +28,14 @@ pub use install::{
 };
 pub use mode::{InvalidMode, Mode};
 pub use preflight::{Finding, FindingReason, Findings, Opened, PreflightError, Problems, preflight};
+pub use readers::{Reader, ReaderKind, ReadersError, readers};
 pub use redacted::Redacted;
 pub use requirements::{
     InvalidName, NameKind, Requirement, RequirementProblem, RequirementProblems, Requirements,
     RequirementsError,
 };
-pub use sops::{Decrypted, SopsError, decrypt_file};
+pub use sops::{
+    Decrypted, InvalidRecipient, Recipient, Rekeyed, SealError, SopsError, decrypt_file, encrypt_binary,
+    rekey_file,
+};
 pub use tree::{DirectoryTree, EntryKind, Tree, TreeEntry, TreeError};

@@ -17,7 +17,10 @@ use std::process::{Command, Stdio};
 
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
-use reconciler_vars::{Identities, IdentitySource, SopsError, decrypt_file, ssh_public_key_to_recipient};
+use reconciler_vars::{
+    Identities, IdentitySource, Rekeyed, SopsError, decrypt_file, encrypt_binary, rekey_file,
+    ssh_public_key_to_recipient,
+};
 use serde_json::{Map, Value, json};
 
 fn tool(name: &str) -> PathBuf {
@@ -180,6 +183,42 @@ fn recipients_that_sops_adds_and_removes_gain_and_lose_access() {
             recipients: vec![machine]
         }
     );
+}
+
+#[test]
+fn sops_opens_and_edits_what_is_sealed_here() {
+    let lab = Lab::new();
+    let (machine, other) = (lab.age_key("machine"), lab.age_key("other"));
+    let to = [machine.parse().unwrap()];
+    let every_byte: Vec<u8> = (0..=255).collect();
+    for plaintext in [&b""[..], b"secret\n", &every_byte] {
+        lab.write(
+            "file",
+            &encrypt_binary(plaintext, &to, "2024-02-29T12:00:00Z").unwrap(),
+        );
+        let binary = [
+            "decrypt",
+            "--input-type",
+            "binary",
+            "--output-type",
+            "binary",
+            "file",
+        ];
+        assert_eq!(lab.run("sops", &binary), plaintext);
+        let types = ["--input-type", "json", "--output-type", "json"];
+        let rotated = lab.run(
+            "sops",
+            &[&["rotate", "--add-age", &other], &types[..], &["file"]].concat(),
+        );
+        assert_eq!(open(&rotated, &lab.identities("other")), plaintext);
+        // And back: without the other, as `sops updatekeys` would.
+        let Rekeyed::Changed(rekeyed) = rekey_file(&rotated, &lab.identities("other"), &to).unwrap() else {
+            panic!("the recipients are others");
+        };
+        lab.write("file", &rekeyed);
+        assert_eq!(lab.run("sops", &binary), plaintext);
+        assert!(decrypt_file(&rekeyed, &lab.identities("other")).is_err());
+    }
 }
 
 #[test]

@@ -23,20 +23,16 @@ use unix::sched::{CloneFlags, unshare};
 
 /// Runs in a thread with its own mounts; false where the system does not allow that.
 fn with_own_mounts(test: fn(&Path)) -> bool {
+    // Held by this thread, which does not see the mounts and can remove the folder under them.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = folder.path().to_owned();
     let thread = std::thread::spawn(move || {
         if unshare(CloneFlags::CLONE_NEWNS).is_err() {
             return false;
         }
-        mount(
-            None::<&str>,
-            "/",
-            None::<&str>,
-            MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-            None::<&str>,
-        )
-        .unwrap();
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        test(folder.path());
+        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
+        test(&path);
         true
     });
     thread.join().unwrap()

@@ -1,2 +1,69 @@
-//! The command line. `cli::main()`
-pub fn main() -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+//! The command line: arguments in, sentences and exit codes out. Decides nothing about a machine.
+
+mod agent;
+mod args;
+mod context;
+mod failure;
+mod history;
+mod init;
+mod keys;
+mod now;
+mod page;
+mod pin;
+mod progress;
+mod reference;
+mod rollback;
+mod status;
+mod style;
+
+use args::{Arguments, Verb};
+use clap::Parser;
+use context::Context;
+use failure::CliError;
+use std::process::ExitCode;
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are answers, everything else is a usage error; clap tells which.
+            let _ = error.print();
+            return match error.exit_code() {
+                0 => ExitCode::SUCCESS,
+                _ => crate::exit::Outcome::Usage.into(),
+            };
+        }
+    };
+    // Before anything else: the transport is a stranger's data and gets nothing of the agent's.
+    if let Some(Verb::GitTransport) = arguments.verb {
+        return crate::source::serve_transport();
+    }
+    let style = style::Style::of(arguments.color);
+    match run(arguments, style) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            error.print(style);
+            error.outcome().into()
+        }
+    }
+}
+
+fn run(arguments: Arguments, style: style::Style) -> Result<crate::exit::Outcome, CliError> {
+    let context = Context::new(&arguments, style);
+    match arguments.verb.unwrap_or(Verb::Status { json: false, check: false }) {
+        Verb::Agent => agent::run(&context),
+        Verb::Now(options) => now::run(&context, &options),
+        Verb::Status { json, check } => status::run(&context, json, check),
+        Verb::History { json, limit } => history::run(&context, json, limit),
+        Verb::Pin(options) => pin::pin(&context, &options),
+        Verb::Unpin => pin::unpin(&context),
+        Verb::Rollback(options) => rollback::run(&context, &options),
+        Verb::Keys { json } => keys::run(&context, json),
+        Verb::Init(options) => init::run(&context, &options),
+        Verb::Reference { page } => reference::run(page),
+        Verb::ActivationRunner { log, result, command } => agent::runner(&log, &result, &command),
+        Verb::GitTransport => Ok(crate::exit::Outcome::Usage),
+    }
+}

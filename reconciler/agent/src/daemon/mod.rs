@@ -1,1 +1,12 @@
-//! x
+//! The running agent: one at a time, polling, listening on its control socket.
+
+mod client;
+mod control;
+mod lock;
+mod notify;
+mod serve;
+
+pub use client::{AskError, ask};
+pub use control::ControlError;
+pub use lock::{Lock, LockError};
+pub use serve::{ServeError, serve};

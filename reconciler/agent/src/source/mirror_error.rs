@@ -8,7 +8,8 @@ use git2::Oid;
 /// What went wrong with the mirror.
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
-    /// There is something at the mirror's place that is no whole repository; [`Mirror::recreate`] repairs it.
+    /// There is something at the mirror's place that is no whole repository; [`Mirror::recreate`](super::Mirror::recreate) repairs
+    /// it.
     #[error("the mirror {path} is damaged")]
     Corrupt {
         /// Where.

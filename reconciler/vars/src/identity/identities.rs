@@ -30,6 +30,15 @@ pub enum IdentityKind {
     SshHostKey,
 }
 
+impl fmt::Display for IdentityKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AgeKey => "age key",
+            Self::SshHostKey => "SSH host key",
+        })
+    }
+}
+
 /// What may be told of an identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityInfo {

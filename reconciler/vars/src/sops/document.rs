@@ -93,13 +93,7 @@ impl<'a> Walk<'a> {
                 problem,
             })?
         } else {
-            match leaf {
-                Node::Bool(flag) => Plain::Bool(*flag),
-                Node::Integer(number) => Plain::Integer(*number),
-                Node::Float(number) => Plain::Float(*number),
-                Node::Text(text) => Plain::Text(text.clone().into_bytes().into()),
-                Node::Null | Node::List(_) | Node::Map(_) => Plain::Null,
-            }
+            leaf.clone().into()
         };
         if encrypted || !self.metadata.mac_only_encrypted {
             opened.hashed(|bytes| self.hash.update(bytes));

@@ -8,14 +8,18 @@ mod agefile;
 mod datakey;
 mod decrypt;
 mod document;
+mod encrypt;
 mod error;
 mod json;
 mod metadata;
 mod plain;
+mod recipient;
 mod rules;
 mod timestamp;
 mod value;
 
 pub use decrypt::{Decrypted, LARGEST_FILE, decrypt_file};
+pub use encrypt::{Rekeyed, SealError, encrypt_binary, rekey_file};
 pub use error::{KeyKind, SopsError, ValueProblem};
 pub use plain::{NotText, Plain};
+pub use recipient::{InvalidRecipient, Recipient};

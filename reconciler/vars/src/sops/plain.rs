@@ -4,6 +4,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use super::json::Node;
+
 /// A decrypted JSON document, with its keys in order.
 pub enum Plain {
     /// `null`.
@@ -117,6 +119,25 @@ fn go_float(number: f64) -> Zeroizing<String> {
     } else {
         text.to_string()
     })
+}
+
+impl From<Node> for Plain {
+    fn from(node: Node) -> Self {
+        match node {
+            Node::Null => Self::Null,
+            Node::Bool(flag) => Self::Bool(flag),
+            Node::Integer(number) => Self::Integer(number),
+            Node::Float(number) => Self::Float(number),
+            Node::Text(text) => Self::Text(text.into_bytes().into()),
+            Node::List(items) => Self::List(items.into_iter().map(Self::from).collect()),
+            Node::Map(entries) => Self::Map(
+                entries
+                    .into_iter()
+                    .map(|(key, value)| (key, value.into()))
+                    .collect(),
+            ),
+        }
+    }
 }
 
 trait Sink {

@@ -95,6 +95,20 @@ fn unseal_with<N: ArrayLength<u8>>(
     Ok(buffer)
 }
 
+/// Length in bytes of the nonce that sops writes.
+pub(super) const IV: usize = 32;
+
+/// Seals a text; `None` where it is longer than the cipher can take. The nonce must be new for every call.
+pub(super) fn seal(key: &DataKey, plaintext: &[u8], context: &str, iv: &[u8; IV]) -> Option<String> {
+    let cipher = AesGcm::<Aes256, U32>::new(GenericArray::from_slice(&*key.0));
+    let mut buffer = Zeroizing::new(plaintext.to_vec());
+    let tag = cipher
+        .encrypt_in_place_detached(GenericArray::from_slice(iv), context.as_bytes(), &mut buffer)
+        .ok()?;
+    let [data, iv, tag] = [buffer.as_slice(), iv, tag.as_slice()].map(|part| STANDARD.encode(part));
+    Some(format!("ENC[AES256_GCM,data:{data},iv:{iv},tag:{tag},type:str]"))
+}
+
 fn typed(kind: &str, bytes: Zeroizing<Vec<u8>>) -> Result<Plain, ValueProblem> {
     let text = || std::str::from_utf8(&bytes).map_err(|_| ValueProblem::Content);
     match kind {

@@ -1,0 +1,36 @@
+//! `reconcile agent`, and the runner that the agent starts for an activation.
+
+use super::context::{Context, Detail, block_on};
+use super::failure::CliError;
+use crate::activation::serve_runner;
+use crate::daemon::serve;
+use crate::exit::Outcome;
+use camino::Utf8Path;
+use tracing_subscriber::EnvFilter;
+
+pub(super) fn run(context: &Context) -> Result<Outcome, CliError> {
+    let level = match context.detail {
+        Detail::Quiet => "warn",
+        Detail::Normal => "info",
+        Detail::Verbose => "debug",
+    };
+    // The journal stamps and colours lines itself.
+    let under_systemd = std::env::var_os("JOURNAL_STREAM").is_some();
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(format!("{level},hyper=warn,reqwest=warn,rustls=warn")))
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .with_ansi(!under_systemd && std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    if under_systemd { builder.without_time().init() } else { builder.init() }
+    block_on(async {
+        let mut world = context.world()?;
+        serve(&mut world).await?;
+        Ok(Outcome::Converged)
+    })?
+}
+
+pub(super) fn runner(log: &Utf8Path, result: &Utf8Path, command: &[String]) -> Result<Outcome, CliError> {
+    let Some((program, arguments)) = command.split_first() else { return Ok(Outcome::Usage) };
+    serve_runner(log, result, Utf8Path::new(program), arguments)?;
+    Ok(Outcome::Converged)
+}

@@ -1,0 +1,158 @@
+//! The arguments, as clap reads them and `docs/commands.md` shows them.
+
+use camino::Utf8PathBuf;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Keep this machine on what its fleet's git repository declares.
+#[derive(Debug, Parser)]
+#[command(name = "reconcile", version, about, max_term_width = 100, disable_help_subcommand = false)]
+pub(super) struct Arguments {
+    /// The configuration file [default: /etc/reconciler/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<Utf8PathBuf>,
+    /// Whether to use colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = false)]
+    pub(super) color: ColorChoice,
+    /// Say more: builders' logs, whole store paths
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// Say nothing but the result
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+    #[command(subcommand)]
+    pub(super) verb: Option<Verb>,
+}
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Run the agent: poll the fleet, listen on the control socket
+    Agent,
+    /// Make a pass now: by the running agent, or by this command where none runs
+    Now(NowOptions),
+    /// Show how this machine stands
+    Status {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+        /// Exit with the code of what is told
+        #[arg(long)]
+        check: bool,
+    },
+    /// Show what was activated, and what was reverted
+    History {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+        /// How many activations
+        #[arg(short = 'n', long, default_value_t = 20, value_name = "NUMBER")]
+        limit: u32,
+    },
+    /// Go back to the previous generation, or to the one named, and stay there until `unpin`
+    Rollback(RollbackOptions),
+    /// Stay on a revision until `unpin`
+    Pin(PinOptions),
+    /// Follow the branch again
+    Unpin,
+    /// Show the age recipients of this machine: what its secrets are encrypted to
+    Keys {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the configuration of this machine and check that it works
+    Init(InitOptions),
+    /// Print a page of the reference, as it stands in docs/
+    #[command(hide = true)]
+    Reference {
+        /// Which page
+        page: ReferencePage,
+    },
+    /// Fetch in a process of its own
+    #[command(hide = true)]
+    GitTransport,
+    /// Run one activation in a session of its own
+    #[command(hide = true)]
+    ActivationRunner {
+        #[arg(long)]
+        log: Utf8PathBuf,
+        #[arg(long)]
+        result: Utf8PathBuf,
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+}
+
+/// A page of the reference.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum ReferencePage {
+    /// docs/configuration.md
+    Configuration,
+    /// docs/commands.md
+    Commands,
+    /// docs/exit-codes.md
+    ExitCodes,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NowOptions {
+    /// A commit of the fleet instead of the branch's head
+    #[arg(long, value_name = "REVISION")]
+    pub(super) revision: Option<String>,
+    /// Do everything up to the gates, and touch nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Try again what is in quarantine, and activate again what runs already
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Print one JSON document at the end
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RollbackOptions {
+    /// A generation's number or a revision [default: the generation before the one in force]
+    pub(super) target: Option<String>,
+    /// Why, for those who ask later
+    #[arg(long, value_name = "TEXT")]
+    pub(super) why: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PinOptions {
+    /// A commit of the fleet; may be abbreviated
+    pub(super) revision: String,
+    /// Why, for those who ask later
+    #[arg(long, value_name = "TEXT")]
+    pub(super) why: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitOptions {
+    /// Where the fleet's repository is
+    pub(super) url: String,
+    /// This machine's name in the fleet [default: the host name]
+    #[arg(long, value_name = "NAME")]
+    pub(super) machine: Option<String>,
+    /// The branch to follow
+    #[arg(long, default_value = "main", value_name = "NAME")]
+    pub(super) branch: String,
+    /// Where flake.nix lies in the repository
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) directory: Option<String>,
+    /// Replace a configuration that is there
+    #[arg(long)]
+    pub(super) force: bool,
+}

@@ -1,0 +1,76 @@
+//! What every command starts from: the configuration, the environment, the verbosity.
+
+use super::args::Arguments;
+use super::failure::CliError;
+use super::style::Style;
+use crate::config::{self, DEFAULT_FILE, Settings};
+use crate::host::{self, Environment};
+use crate::journal::Journal;
+use crate::pass::World;
+use camino::Utf8PathBuf;
+use std::future::Future;
+
+/// The context of one command.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) config: Utf8PathBuf,
+    pub(super) environment: Environment,
+    pub(super) style: Style,
+    pub(super) detail: Detail,
+}
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Detail {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+impl Context {
+    pub(super) fn new(arguments: &Arguments, style: Style) -> Context {
+        let environment = Environment::read();
+        let config = arguments.config.clone().or_else(|| environment.config.clone());
+        let detail = match (arguments.quiet, arguments.verbose) {
+            (true, _) => Detail::Quiet,
+            (false, 0) => Detail::Normal,
+            (false, _) => Detail::Verbose,
+        };
+        Context { config: config.unwrap_or_else(|| DEFAULT_FILE.into()), environment, style, detail }
+    }
+
+    /// Reads the configuration.
+    pub(super) fn settings(&self) -> Result<Settings, CliError> {
+        let fragment = config::load(&self.config)?;
+        let host = host::host_name().map_err(CliError::Host)?;
+        Settings::resolve(fragment, &host)
+            .map_err(|source| CliError::Settings { file: self.config.clone(), source })
+    }
+
+    /// Opens everything that a pass needs.
+    pub(super) fn world(&self) -> Result<World, CliError> {
+        install_crypto();
+        Ok(World::open(self.settings()?, self.environment.clone())?)
+    }
+
+    /// Opens the journal to read it; none where no agent ever ran.
+    pub(super) fn journal(&self, settings: &Settings) -> Result<Option<Journal>, CliError> {
+        Ok(Journal::open_existing(&settings.paths.journal())?)
+    }
+}
+
+/// The provider of TLS is chosen once per process.
+fn install_crypto() {
+    // An error means that it was chosen already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Runs a future on this thread: the agent waits more than it computes.
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, CliError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let result = runtime.block_on(future);
+    // A blocking task may hang in a remote file system: nobody waits for it.
+    runtime.shutdown_background();
+    Ok(result)
+}

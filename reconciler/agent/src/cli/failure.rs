@@ -1,0 +1,178 @@
+//! What a command fails with, how it is printed, and the exit code it has.
+
+use super::style::{Paint, Stream, Style};
+use crate::activation::RunnerError;
+use crate::config::{ConfigError, SettingsError};
+use crate::daemon::{AskError, LockError, ServeError};
+use crate::durable::DurableError;
+use crate::exit::Outcome;
+use crate::host::HostError;
+use crate::journal::JournalError;
+use crate::pass::WorldError;
+use crate::source::{MirrorError, PollError};
+use camino::Utf8PathBuf;
+use std::error::Error;
+use std::io::{self, Write};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{file}: {source}")]
+    Settings { file: Utf8PathBuf, source: SettingsError },
+    #[error(transparent)]
+    Host(HostError),
+    #[error("cannot start the runtime")]
+    Runtime(#[source] io::Error),
+    #[error(transparent)]
+    World(#[from] WorldError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+    #[error("there is no generation {number}; `reconcile history` lists those that are")]
+    NoGeneration { number: u64 },
+    #[error("there is no earlier generation to go back to")]
+    NoPrevious,
+    #[error("cannot find {name} in the fleet")]
+    Revision {
+        name: String,
+        #[source]
+        source: MirrorError,
+    },
+    #[error("cannot open the mirror of the fleet")]
+    Mirror(#[source] MirrorError),
+    #[error("the agent has not run here yet: there is no journal in {state}")]
+    NeverRan { state: Utf8PathBuf },
+    #[error("{file} is there already")]
+    ConfigExists { file: Utf8PathBuf },
+    #[error(transparent)]
+    Durable(#[from] DurableError),
+    #[error(transparent)]
+    Poll(PollError),
+    #[error("cannot print the result")]
+    Print(#[source] io::Error),
+    #[error("cannot write the result as JSON")]
+    Json(#[source] serde_json::Error),
+}
+
+impl CliError {
+    /// The outcome, and with it the exit code.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            CliError::Config(_)
+            | CliError::Settings { .. }
+            | CliError::NoGeneration { .. }
+            | CliError::NoPrevious
+            | CliError::Revision { .. }
+            | CliError::NeverRan { .. }
+            | CliError::ConfigExists { .. }
+            | CliError::Journal(JournalError::Newer { .. })
+            | CliError::World(
+                WorldError::Url(_)
+                | WorldError::Source(_)
+                | WorldError::EvaluatorUser { .. }
+                | WorldError::Journal(JournalError::Newer { .. }),
+            ) => Outcome::Usage,
+            CliError::Lock(LockError::Held) | CliError::Serve(ServeError::Lock(LockError::Held)) => Outcome::Busy,
+            CliError::Poll(_) => Outcome::FetchFailed,
+            CliError::Host(_)
+            | CliError::Runtime(_)
+            | CliError::World(_)
+            | CliError::Journal(_)
+            | CliError::Lock(_)
+            | CliError::Serve(_)
+            | CliError::Ask(_)
+            | CliError::Runner(_)
+            | CliError::Mirror(_)
+            | CliError::Durable(_)
+            | CliError::Print(_)
+            | CliError::Json(_) => Outcome::Failed,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let text = |text: &str| Some(text.to_owned());
+        match self {
+            CliError::Config(ConfigError::Missing { .. }) => {
+                text("`reconcile init URL` writes one; `--config FILE` names another")
+            }
+            CliError::Settings { source: SettingsError::NoUrl, .. } => {
+                text("add `url = \"https://…\"` below `[fleet]`")
+            }
+            CliError::Journal(JournalError::Newer { .. })
+            | CliError::World(WorldError::Journal(JournalError::Newer { .. })) => {
+                text("a newer agent wrote it: run that one, or move the journal away to begin anew")
+            }
+            CliError::World(WorldError::Journal(error)) | CliError::Journal(error) if error.is_full() => {
+                text("free some space in the state directory")
+            }
+            CliError::Lock(LockError::Held) | CliError::Serve(ServeError::Lock(LockError::Held)) => {
+                text("`reconcile status` shows what it does")
+            }
+            CliError::ConfigExists { .. } => text("`--force` replaces it"),
+            CliError::NeverRan { .. } => text("`reconcile now` makes the first pass"),
+            CliError::Poll(error) => error.failures.0.iter().find_map(|failure| failure.error.hint()),
+            error if denied(error) => text("the agent's files are root's: try it with sudo"),
+            _ => None,
+        }
+    }
+
+    /// Prints it to standard error.
+    pub(super) fn print(&self, style: Style) {
+        let mut causes = Vec::new();
+        let mut cause = Error::source(self);
+        while let Some(error) = cause {
+            causes.push(error.to_string());
+            cause = error.source();
+        }
+        print(style, &self.to_string(), &causes, &[], self.hint().as_deref());
+    }
+}
+
+/// The one shape of an error: what, why, evidence, what to type.
+pub(super) fn print(style: Style, summary: &str, causes: &[String], details: &[String], hint: Option<&str>) {
+    let mut text = format!("{} {summary}", style.paint(Stream::Err, Paint::Bad, "error:"));
+    let mut said = summary.to_owned();
+    for cause in causes {
+        // A transparent error repeats itself in its source.
+        if !said.ends_with(cause.as_str()) {
+            text.push_str(&format!("\n  because: {cause}"));
+            said.clone_from(cause);
+        }
+    }
+    for line in details {
+        text.push_str("\n  ");
+        text.push_str(line);
+    }
+    if let Some(hint) = hint {
+        text.push_str(&format!("\n{} {hint}", style.paint(Stream::Err, Paint::Waiting, "hint:")));
+    }
+    text.push('\n');
+    // With standard error gone there is nobody left to tell.
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+fn denied(error: &CliError) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        let sqlite = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+        let refused = matches!(
+            sqlite,
+            Some(rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::PermissionDenied | rusqlite::ErrorCode::ReadOnly)
+        );
+        if io || (refused && !unix::unistd::geteuid().is_root()) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

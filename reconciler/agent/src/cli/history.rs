@@ -1,0 +1,116 @@
+//! `reconcile history`: what was activated and what was reverted, newest first.
+
+use super::context::Context;
+use super::failure::CliError;
+use super::page;
+use super::style::{Paint, Stream};
+use crate::exit::Outcome;
+use crate::journal::{Generation, GenerationKind, TransactionRecord};
+use crate::text;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::time::Duration;
+
+/// One activation, as `history --json` prints it.
+#[derive(Debug, Serialize)]
+struct Row {
+    generation: Option<u64>,
+    current: bool,
+    kind: Option<GenerationKind>,
+    revision: String,
+    subject: String,
+    class: String,
+    toplevel: String,
+    secrets: Option<u64>,
+    outcome: &'static str,
+    reason: Option<String>,
+    started_at: Timestamp,
+    finished_at: Option<Timestamp>,
+    took_ms: Option<u64>,
+}
+
+pub(super) fn run(context: &Context, json: bool, limit: u32) -> Result<Outcome, CliError> {
+    let settings = context.settings()?;
+    let Some(journal) = context.journal(&settings)? else {
+        return Err(CliError::NeverRan { state: settings.paths.state });
+    };
+    let generations = journal.generations()?;
+    let rows = rows(&generations, journal.transactions(limit)?);
+    if json {
+        page::json(&rows)?;
+        return Ok(Outcome::Converged);
+    }
+    let now = Timestamp::now();
+    let mut table = vec![["gen", "when", "commit", "subject", "outcome", "took"].map(str::to_owned).to_vec()];
+    for row in &rows {
+        let number = row.generation.map_or_else(|| "–".to_owned(), |number| number.to_string());
+        let mark = if row.current { " ●" } else { "" };
+        let paint = if row.reason.is_some() { Paint::Bad } else { Paint::Good };
+        let took = row.took_ms.map(|ms| text::duration(Duration::from_millis(ms))).unwrap_or_default();
+        let reason = row.reason.as_ref().map(|reason| format!("   {reason}")).unwrap_or_default();
+        table.push(vec![
+            format!("{number}{mark}"),
+            text::moment(row.finished_at.unwrap_or(row.started_at), now),
+            text::commit(&row.revision).to_owned(),
+            page::fit(&row.subject, 40),
+            context.style.paint(Stream::Out, paint, row.outcome),
+            format!("{took}{reason}"),
+        ]);
+    }
+    let mut text = page::table(&table);
+    if generations.len() > 1 {
+        text.push_str("● running · `reconcile rollback GEN` goes back to a generation\n");
+    }
+    page::text(&text)?;
+    Ok(Outcome::Converged)
+}
+
+fn rows(generations: &[Generation], transactions: Vec<TransactionRecord>) -> Vec<Row> {
+    let current = generations.first().map(|generation| generation.number);
+    let mut rows: Vec<Row> = transactions
+        .into_iter()
+        .map(|record| {
+            let known = record.generation.and_then(|number| generations.iter().find(|known| known.number == number));
+            let took = record.finished_at.map(|at| at.duration_since(record.started_at));
+            Row {
+                generation: record.generation,
+                current: record.generation.is_some() && record.generation == current,
+                kind: known.map(|known| known.record.kind),
+                revision: record.intent.revision,
+                subject: record.intent.subject,
+                class: record.intent.class.name().to_owned(),
+                toplevel: record.intent.toplevel.to_string(),
+                secrets: record.intent.secrets,
+                outcome: match (record.outcome, known.map(|known| known.record.kind)) {
+                    (Some(Outcome::Converged), Some(GenerationKind::RolledBack)) => "rolled-back",
+                    (Some(outcome), _) => outcome.name(),
+                    (None, _) => "running",
+                },
+                reason: record.reason,
+                started_at: record.started_at,
+                finished_at: record.finished_at,
+                took_ms: took.and_then(|took| u64::try_from(took.as_millis()).ok()),
+            }
+        })
+        .collect();
+    // What was adopted had no transaction.
+    for generation in generations.iter().filter(|generation| generation.record.kind == GenerationKind::Adopted) {
+        rows.push(Row {
+            generation: Some(generation.number),
+            current: Some(generation.number) == current,
+            kind: Some(GenerationKind::Adopted),
+            revision: generation.record.revision.clone(),
+            subject: generation.record.subject.clone(),
+            class: generation.record.class.clone(),
+            toplevel: generation.record.toplevel.clone(),
+            secrets: generation.record.secrets,
+            outcome: "adopted",
+            reason: None,
+            started_at: generation.activated_at,
+            finished_at: Some(generation.activated_at),
+            took_ms: Some(generation.took_ms),
+        });
+    }
+    rows.sort_by_key(|row| std::cmp::Reverse(row.started_at));
+    rows
+}

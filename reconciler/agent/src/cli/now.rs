@@ -1,0 +1,79 @@
+//! `reconcile now`: asks the running agent for a pass and shows it; makes the pass itself where none runs.
+
+use super::args::NowOptions;
+use super::context::{Context, Detail, block_on};
+use super::failure::{self, CliError};
+use super::page;
+use super::progress::Display;
+use super::style::{Paint, Stream};
+use crate::daemon::{Lock, ask};
+use crate::exit::Outcome;
+use crate::journal::Journal;
+use crate::pass::{Cause, Depth, Ended, Insistence, Progress, Request, pass};
+use crate::text;
+use jiff::Timestamp;
+use std::time::Duration;
+
+pub(super) fn run(context: &Context, options: &NowOptions) -> Result<Outcome, CliError> {
+    let request = Request {
+        cause: Cause::Now,
+        revision: options.revision.clone(),
+        depth: if options.dry_run { Depth::DryRun } else { Depth::Whole },
+        insistence: if options.force { Insistence::Forced } else { Insistence::Asked },
+    };
+    let ended = make(context, &request, options.json)?;
+    if options.json {
+        page::json(&ended)?;
+        return Ok(ended.outcome);
+    }
+    tell(context, &ended)?;
+    Ok(ended.outcome)
+}
+
+/// Makes a pass, wherever it can be made.
+pub(super) fn make(context: &Context, request: &Request, silent: bool) -> Result<Ended, CliError> {
+    let settings = context.settings()?;
+    let detail = if silent { Detail::Quiet } else { context.detail };
+    let mut display = Display::new(context.style, detail);
+    let mut show = |event: Progress| display.show(&event);
+    block_on(async {
+        if let Some(ended) = ask(&settings.paths.socket(), request, &mut show).await? {
+            return Ok(ended);
+        }
+        let mut world = context.world()?;
+        let _lock = Lock::take(&world.settings.paths.state)?;
+        Ok(pass(&mut world, request, &mut show).await)
+    })?
+}
+
+/// Tells how a pass ended.
+pub(super) fn tell(context: &Context, ended: &Ended) -> Result<(), CliError> {
+    let style = context.style;
+    if ended.outcome == Outcome::Converged {
+        let took = text::duration(Duration::from_millis(ended.took_ms));
+        let took = style.paint(Stream::Out, Paint::Dim, &took);
+        return page::text(&format!("{}  {took}\n", ended.summary));
+    }
+    failure::print(style, &ended.summary, &ended.causes, &ended.details, ended.hint.as_deref());
+    if let Some(still) = still(context)? {
+        page::text(&format!("{still}\n"))?;
+    }
+    Ok(())
+}
+
+/// What the machine is on, after a pass that did not change that.
+fn still(context: &Context) -> Result<Option<String>, CliError> {
+    let settings = context.settings()?;
+    let generation = match Journal::open_existing(&settings.paths.journal()) {
+        Ok(Some(journal)) => journal.current_generation()?,
+        Ok(None) | Err(_) => None,
+    };
+    Ok(generation.map(|generation| {
+        format!(
+            "still on {}, generation {}, activated {}",
+            text::commit(&generation.record.revision),
+            generation.number,
+            text::moment(generation.activated_at, Timestamp::now())
+        )
+    }))
+}

@@ -1,0 +1,68 @@
+//! The lock: one agent, or one pass without an agent, at a time.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use unix::fcntl::{Flock, FlockArg};
+
+/// The lock is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody else holds it.
+    #[error("another agent or pass is running here")]
+    Held,
+    /// Its file could not be opened.
+    #[error("cannot open the lock {path}")]
+    Open {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel does not lock it.
+    #[error("cannot lock {path}")]
+    Lock {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: unix::Error,
+    },
+}
+
+/// The lock, held until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: Flock<File>,
+}
+
+impl Lock {
+    /// Takes it, at once or not at all.
+    pub fn take(state: &Utf8Path) -> Result<Lock, LockError> {
+        let path = state.join("lock");
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(|source| LockError::Open { path: path.clone(), source })?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => Ok(Lock { _file: file }),
+            Err((_, unix::Error::EWOULDBLOCK)) => Err(LockError::Held),
+            Err((_, source)) => Err(LockError::Lock { path, source }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = Utf8Path::from_path(folder.path()).unwrap();
+        let first = Lock::take(state).unwrap();
+        assert!(matches!(Lock::take(state), Err(LockError::Held)));
+        drop(first);
+        assert!(Lock::take(state).is_ok());
+    }
+}

@@ -1,0 +1,266 @@
+//! The agent's loop: one owner of the world, which polls, makes passes, and answers what is asked.
+
+use super::control::{self, Asked, ControlError};
+use super::lock::{Lock, LockError};
+use super::notify::{State, notify};
+use crate::durable::DurableError;
+use crate::exit::Outcome;
+use crate::journal::JournalError;
+use crate::pass::{Cause, Ended, Phase, PhaseState, Progress, Request, World, pass};
+use crate::status::Presence;
+use jiff::Timestamp;
+use reconciler_policies::{gates::retry, phase};
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// What is mixed into the machine's phase, so that it is no other agent's.
+const SALT: &str = "reconciler-poll";
+
+/// The agent could not run on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Another one runs.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Nobody could talk to it.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// Signals could not be heard.
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The run directory failed.
+    #[error(transparent)]
+    Presence(#[from] DurableError),
+}
+
+/// What the loop knows between two polls.
+#[derive(Debug, Default)]
+struct Memory {
+    /// The head that the last pass dealt with.
+    dealt_with: Option<String>,
+    /// When it is dealt with again although it did not move.
+    retry_at: Option<Timestamp>,
+    /// Whether the last poll failed: told when it changes, not every minute.
+    failing: bool,
+}
+
+/// Runs the agent until it is told to stop.
+pub async fn serve(world: &mut World) -> Result<(), ServeError> {
+    let _lock = Lock::take(&world.settings.paths.state)?;
+    let mut stop = Stop::listen().map_err(ServeError::Signals)?;
+    let mut asked = control::listen(&world.settings.paths.socket())?;
+    world.journal.close_passes("the agent was stopped in the middle of it", world.now())?;
+    let mut presence = Presence { pid: std::process::id(), ..Presence::default() };
+    presence.write(&world.settings.paths.run)?;
+    notify(world.environment.notify.as_deref(), State::Ready);
+    tracing::info!(
+        "{} follows {} at {}",
+        world.settings.machine,
+        world.settings.fleet.branch,
+        world.settings.fleet.urls.first().map_or_else(String::new, |url| url_for_logs(url)),
+    );
+
+    let mut memory = Memory::default();
+    let mut waiting: Vec<Asked> = Vec::new();
+    let mut cause = Cause::Start;
+    loop {
+        let request = if let Some(asked) = waiting.first() { Some(asked.request.clone()) } else { None };
+        let request = match request {
+            Some(request) => Some(request),
+            None => tokio::select! {
+                request = look(world, &mut memory, &mut presence, cause) => request?,
+                () = stop.heard() => break,
+            },
+        };
+        cause = Cause::Poll;
+        if let Some(request) = request {
+            let listener = (!waiting.is_empty()).then(|| waiting.remove(0).listener);
+            let Some(ended) = make(world, &request, listener, &mut asked, &mut waiting, &mut stop).await else {
+                break;
+            };
+            remember(world, &mut memory, &mut presence, &ended)?;
+            if !waiting.is_empty() {
+                continue;
+            }
+        }
+        let next = next_poll(world, &memory);
+        presence.next_pass_at = Some(next);
+        presence.write(&world.settings.paths.run)?;
+        let wait = Duration::try_from(next.duration_since(world.now())).unwrap_or_default();
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            Some(request) = asked.recv() => waiting.push(request),
+            () = stop.heard() => break,
+        }
+    }
+    notify(world.environment.notify.as_deref(), State::Stopping);
+    world.journal.close_passes("the agent was stopped in the middle of it", world.now())?;
+    let _ = std::fs::remove_file(world.settings.paths.socket());
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Asks the remote, and says which pass is due, if one is.
+async fn look(
+    world: &World,
+    memory: &mut Memory,
+    presence: &mut Presence,
+    cause: Cause,
+) -> Result<Option<Request>, ServeError> {
+    let polled = world.source.poll().await;
+    let now = world.now();
+    presence.checked_at = Some(now);
+    let head = match polled {
+        Ok(advertised) => {
+            if std::mem::take(&mut memory.failing) {
+                tracing::info!("the fleet's remote answers again");
+            }
+            presence.error = None;
+            let head = advertised.head.to_string();
+            presence.head = Some(head.clone());
+            Some(head)
+        }
+        Err(error) => {
+            if !std::mem::replace(&mut memory.failing, true) {
+                tracing::warn!("{error}");
+            }
+            presence.error = Some(error.to_string());
+            None
+        }
+    };
+    let due = memory.retry_at.is_some_and(|at| at <= now);
+    Ok(match (cause, head) {
+        // What was cut off is finished, and lost secrets are restored, whether the remote answers or not.
+        (Cause::Start, _) => Some(Request::of(Cause::Start)),
+        (_, Some(head)) if memory.dealt_with.as_ref() != Some(&head) => Some(Request::of(Cause::Poll)),
+        (_, Some(_)) if due => Some(Request::of(Cause::Retry)),
+        _ => None,
+    })
+}
+
+/// Makes a pass, collecting meanwhile what is asked; none where the agent was told to stop.
+async fn make(
+    world: &mut World,
+    request: &Request,
+    listener: Option<mpsc::UnboundedSender<Progress>>,
+    asked: &mut mpsc::UnboundedReceiver<Asked>,
+    waiting: &mut Vec<Asked>,
+    stop: &mut Stop,
+) -> Option<Ended> {
+    let mut tell = |event: Progress| {
+        log(&event);
+        if let Some(listener) = &listener {
+            // Whoever asked may have gone: the pass goes on.
+            let _ = listener.send(event);
+        }
+    };
+    let mut running = std::pin::pin!(pass(world, request, &mut tell));
+    loop {
+        tokio::select! {
+            ended = &mut running => return Some(ended),
+            Some(another) = asked.recv() => {
+                let text = "another pass is running; this one follows it".to_owned();
+                let _ = another.listener.send(Progress::Note { text });
+                waiting.push(another);
+            }
+            // What was begun is journaled, and an activation that runs goes on without the agent.
+            () = stop.heard() => return None,
+        }
+    }
+}
+
+fn remember(
+    world: &World,
+    memory: &mut Memory,
+    presence: &mut Presence,
+    ended: &Ended,
+) -> Result<(), ServeError> {
+    let now = world.now();
+    let later = || now.saturating_add(world.settings.fleet.poll).ok();
+    memory.retry_at = match ended.outcome {
+        Outcome::Converged => None,
+        Outcome::Held | Outcome::EvaluationFailed | Outcome::PreflightFailed | Outcome::BuildFailed
+        | Outcome::Reverted | Outcome::Refused => {
+            world.journal.failure()?.map(|failure| retry::next_try(&failure.of).max(now))
+        }
+        Outcome::RevertFailed => None,
+        _ => later(),
+    };
+    if ended.outcome == Outcome::FetchFailed {
+        memory.dealt_with = None;
+    } else {
+        memory.dealt_with = presence.head.clone();
+        // A pass that fetched knows the head better than the poll before it.
+        if let Some(head) = world.source.mirror().ok().and_then(|mirror| mirror.head(&world.settings.fleet.branch)) {
+            memory.dealt_with = Some(head.to_string());
+            presence.head = Some(head.to_string());
+            presence.checked_at = Some(now);
+            presence.error = None;
+        }
+    }
+    Ok(())
+}
+
+fn next_poll(world: &World, memory: &Memory) -> Timestamp {
+    let now = world.now();
+    let period = world.settings.fleet.poll;
+    let offset = phase::offset(&world.settings.machine, SALT, period);
+    // Fresh at every poll; nobody needs to be unable to guess it.
+    let jitter = RandomState::new().hash_one(now.as_nanosecond());
+    let next = phase::next_poll(now, period, offset, jitter);
+    memory.retry_at.filter(|at| *at > now).map_or(next, |at| at.min(next))
+}
+
+fn log(event: &Progress) {
+    match event {
+        Progress::Phase { phase, state: PhaseState::Done, detail, .. } => {
+            tracing::info!("{}: {detail}", phase.name());
+        }
+        Progress::Phase { phase: Phase::Revert, state: PhaseState::Running, .. } => {
+            tracing::warn!("the activation failed; going back");
+        }
+        Progress::Log { line, .. } => tracing::debug!("{line}"),
+        Progress::Note { text } => tracing::warn!("{text}"),
+        Progress::Ended(ended) if ended.outcome == Outcome::Converged => tracing::info!("{}", ended.summary),
+        Progress::Ended(ended) => {
+            let causes = ended.causes.iter().map(|cause| format!(": {cause}")).collect::<String>();
+            tracing::error!("{}: {}{causes}", ended.outcome.name(), ended.summary);
+            for line in &ended.details {
+                tracing::error!("  {line}");
+            }
+            if let Some(hint) = &ended.hint {
+                tracing::error!("hint: {hint}");
+            }
+        }
+        Progress::Began { .. } | Progress::Phase { .. } | Progress::Activity { .. } => {}
+    }
+}
+
+fn url_for_logs(url: &str) -> String {
+    url.parse::<crate::source::FleetUrl>().map_or_else(|_| String::new(), |url| url.to_string())
+}
+
+/// The signals that end the agent.
+#[derive(Debug)]
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> std::io::Result<Stop> {
+        Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn heard(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

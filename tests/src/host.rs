@@ -1,0 +1,197 @@
+//! A machine in a folder: its configuration, its keys, and the command line on it.
+
+use crate::agent::Agent;
+use crate::binary::{reconcile, tool};
+use crate::fleet::Fleet;
+use crate::key::Key;
+use crate::output::{Output, run};
+use crate::scratch::Scratch;
+use crate::store::Store;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// How long a command may take before its test fails.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A host. Its root lies in memory, so that its secrets do.
+#[derive(Debug)]
+pub struct Host {
+    scratch: Scratch,
+    tools: Scratch,
+    store_folder: PathBuf,
+    settings: BTreeMap<String, String>,
+}
+
+impl Host {
+    /// A host that is `machine` of a fleet and has its key from the example.
+    #[must_use]
+    pub fn new(store: &Store, fleet: &Fleet, machine: &str) -> Host {
+        let mut host = Host {
+            scratch: Scratch::in_memory(),
+            tools: Scratch::on_disk(),
+            store_folder: store.store(),
+            settings: BTreeMap::new(),
+        };
+        host.watch("nix");
+        host.watch("nix-env");
+        host.write("var/lib/sops-nix/key.txt", &Key::of(machine).identity, 0o600);
+        let root = host.root().display().to_string();
+        let settings = [
+            ("machine", machine.to_owned()),
+            ("fleet.url", fleet.url()),
+            ("fleet.poll", "1s".to_owned()),
+            ("paths.root", root),
+            ("nix.daemon", store.socket().display().to_string()),
+            ("nix.store", store.store().display().to_string()),
+            ("nix.state", store.state().display().to_string()),
+        ];
+        for (key, value) in settings {
+            host.settings.insert(key.to_owned(), format!("{value:?}"));
+        }
+        host.set("policy.probe_grace", "\"1s\"");
+        host
+    }
+
+    /// Sets a key of the configuration to a value in TOML's own writing.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.settings.insert(key.to_owned(), value.to_owned());
+        let lines = self.settings.iter().map(|(key, value)| format!("{key} = {value}\n"));
+        self.write("etc/reconciler/config.toml", &lines.collect::<String>(), 0o644);
+    }
+
+    /// The root, below which everything of the host lies.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// A path of the host.
+    #[must_use]
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.root().join(path)
+    }
+
+    /// The agent's state.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.path("var/lib/reconciler")
+    }
+
+    /// The folder of the paths of its store.
+    #[must_use]
+    pub fn store(&self) -> &Path {
+        &self.store_folder
+    }
+
+    /// The configuration file.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.path("etc/reconciler/config.toml")
+    }
+
+    /// Writes a file of the host with an exact mode.
+    pub fn write(&self, path: &str, text: &str, mode: u32) {
+        let path = self.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Runs `reconcile` with these words, as root's shell on the host would, with no more than a short
+    /// environment.
+    #[track_caller]
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        run(self.command().args(arguments), LIMIT)
+    }
+
+    /// Runs `reconcile` in a mount namespace of its own, after a shell command that mounts things there; only
+    /// root can. The paths of the host are `$1`.
+    #[track_caller]
+    pub fn run_unshared(&self, mount: &str, arguments: &[&str]) -> Output {
+        let mut command = Command::new(tool("unshare"));
+        command
+            .args(["--mount", "--", "/bin/sh", "-c"])
+            .arg(format!("{{ {mount}; }} && shift && exec \"$@\""))
+            .arg("sh")
+            .arg(self.root())
+            .arg(reconcile())
+            .args(arguments);
+        self.environment(&mut command);
+        run(&mut command, LIMIT)
+    }
+
+    /// `reconcile now --json`: its document, after it ended with `code`.
+    #[track_caller]
+    pub fn now(&self, code: i32) -> Value {
+        self.run(&["now", "--json"]).ended(code).json()
+    }
+
+    /// `reconcile status --json`.
+    #[track_caller]
+    #[must_use]
+    pub fn status(&self) -> Value {
+        self.run(&["status", "--json"]).ended(0).json()
+    }
+
+    /// `reconcile history --json`: a list, the newest first.
+    #[track_caller]
+    #[must_use]
+    pub fn history(&self) -> Vec<Value> {
+        let output = self.run(&["history", "--json"]).ended(0);
+        match output.json() {
+            Value::Array(list) => list,
+            _ => panic!("the history is no list\n{output}"),
+        }
+    }
+
+    /// Starts the agent.
+    #[must_use]
+    pub fn agent(&self) -> Agent {
+        let log = self.tools.path().join("agent.log");
+        Agent::start(self.command().arg("agent"), log)
+    }
+
+    /// Every use of `nix` and `nix-env` by the agent so far, one a line.
+    #[must_use]
+    pub fn nix_uses(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.tools.path().join("uses")).unwrap_or_default();
+        log.lines().map(str::to_owned).collect()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(reconcile());
+        self.environment(&mut command);
+        command
+    }
+
+    fn environment(&self, command: &mut Command) {
+        let path = format!("{}/bin:/usr/local/bin:/usr/bin:/bin", self.tools.path().display());
+        command
+            .env_clear()
+            .env("PATH", path)
+            .env("RECONCILER_CONFIG", self.config())
+            .env("RUST_BACKTRACE", "1")
+            .current_dir("/");
+    }
+
+    /// Puts a program before the real one that writes its use down.
+    fn watch(&self, program: &str) {
+        let uses = self.tools.path().join("uses");
+        std::fs::write(&uses, "").unwrap();
+        // The evaluator is another user.
+        std::fs::set_permissions(&uses, std::fs::Permissions::from_mode(0o666)).unwrap();
+        let wrapper = self.tools.path().join("bin").join(program);
+        std::fs::create_dir_all(wrapper.parent().unwrap()).unwrap();
+        let script = format!(
+            "#!/bin/sh\necho \"{program} $1 $2 $3 $4\" >>{}\nexec {} \"$@\"\n",
+            uses.display(),
+            tool(program).display()
+        );
+        std::fs::write(&wrapper, script).unwrap();
+        std::fs::set_permissions(wrapper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}

@@ -1,0 +1,23 @@
+//! End to end: the real binary against real git, a real nix-daemon and a host in a folder.
+//!
+//! One binary, a module per topic; `no_file_is_forgotten` sees to it that each one is run.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail their test"
+)]
+
+mod converge;
+mod revert;
+
+#[test]
+fn no_file_is_forgotten() {
+    let main = include_str!("main.rs");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = file.unwrap().file_name().into_string().unwrap();
+        let module = file.strip_suffix(".rs").unwrap_or_else(|| panic!("{file} is no Rust file"));
+        assert!(module == "main" || main.contains(&format!("\nmod {module};\n")), "main.rs does not name {module}");
+    }
+}
