@@ -63,7 +63,11 @@ pub fn replace(path: &Utf8Path, content: &[u8], mode: u32, lasting: Lasting) -> 
     let temporary = beside(path);
     let written = (|| {
         let _ = fs::remove_file(&temporary);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)?;
         file.write_all(content)?;
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
         if lasting == Lasting::Power {
@@ -73,7 +77,10 @@ pub fn replace(path: &Utf8Path, content: &[u8], mode: u32, lasting: Lasting) -> 
     })();
     if let Err(source) = written {
         let _ = fs::remove_file(&temporary);
-        return Err(DurableError::Write { path: path.to_owned(), source });
+        return Err(DurableError::Write {
+            path: path.to_owned(),
+            source,
+        });
     }
     put_in_place(&temporary, path, lasting)
 }
@@ -82,7 +89,10 @@ pub fn replace(path: &Utf8Path, content: &[u8], mode: u32, lasting: Lasting) -> 
 pub fn replace_link(path: &Utf8Path, target: &Utf8Path) -> Result<(), DurableError> {
     let temporary = beside(path);
     let _ = fs::remove_file(&temporary);
-    symlink(target, &temporary).map_err(|source| DurableError::Write { path: path.to_owned(), source })?;
+    symlink(target, &temporary).map_err(|source| DurableError::Write {
+        path: path.to_owned(),
+        source,
+    })?;
     put_in_place(&temporary, path, Lasting::Power)
 }
 
@@ -92,20 +102,29 @@ pub fn folder(path: &Utf8Path, mode: u32) -> Result<(), DurableError> {
         DirBuilder::new().recursive(true).mode(0o755).create(path)?;
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))
     };
-    create().map_err(|source| DurableError::CreateFolder { path: path.to_owned(), source })
+    create().map_err(|source| DurableError::CreateFolder {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Syncs a folder, so that the names in it outlive a power cut.
 pub fn sync_folder(path: &Utf8Path) -> Result<(), DurableError> {
     File::open(path)
         .and_then(|folder| folder.sync_all())
-        .map_err(|source| DurableError::SyncFolder { path: path.to_owned(), source })
+        .map_err(|source| DurableError::SyncFolder {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 fn put_in_place(temporary: &Utf8Path, path: &Utf8Path, lasting: Lasting) -> Result<(), DurableError> {
     if let Err(source) = fs::rename(temporary, path) {
         let _ = fs::remove_file(temporary);
-        return Err(DurableError::Rename { path: path.to_owned(), source });
+        return Err(DurableError::Rename {
+            path: path.to_owned(),
+            source,
+        });
     }
     match (lasting, path.parent()) {
         (Lasting::Power, Some(folder)) => sync_folder(folder),

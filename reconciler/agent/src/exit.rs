@@ -134,8 +134,10 @@ mod tests {
 
     #[test]
     fn every_outcome_has_its_own_code_and_name() {
-        let table: Vec<String> =
-            Outcome::ALL.iter().map(|o| format!("{:>2} {:<18} {}", o.code(), o.name(), o.meaning())).collect();
+        let table: Vec<String> = Outcome::ALL
+            .iter()
+            .map(|o| format!("{:>2} {:<18} {}", o.code(), o.name(), o.meaning()))
+            .collect();
         insta::assert_snapshot!(table.join("\n"), @r"
          0 converged          converged, or the command did its job
          1 failed             unexpected failure
@@ -157,7 +159,10 @@ mod tests {
     fn names_survive_the_journal() {
         for outcome in Outcome::ALL {
             assert_eq!(Outcome::from_name(outcome.name()), Some(outcome));
-            assert_eq!(serde_json::to_string(&outcome).unwrap(), format!("\"{}\"", outcome.name()));
+            assert_eq!(
+                serde_json::to_string(&outcome).unwrap(),
+                format!("\"{}\"", outcome.name())
+            );
         }
     }
 }

@@ -145,14 +145,16 @@ impl Command {
     /// Adds several arguments.
     #[must_use]
     pub fn args<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(mut self, arguments: I) -> Self {
-        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self.arguments
+            .extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         self
     }
 
     /// Sets one variable of its environment.
     #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.environment.insert(name.as_ref().to_owned(), value.as_ref().to_owned());
+        self.environment
+            .insert(name.as_ref().to_owned(), value.as_ref().to_owned());
         self
     }
 
@@ -180,7 +182,11 @@ impl Command {
     /// The program's name, for messages.
     #[must_use]
     pub fn name(&self) -> String {
-        self.program.file_name().unwrap_or(self.program.as_os_str()).to_string_lossy().into_owned()
+        self.program
+            .file_name()
+            .unwrap_or(self.program.as_os_str())
+            .to_string_lossy()
+            .into_owned()
     }
 
     /// Runs it to its end, handing each line of its standard error to `on_line` as it comes.
@@ -194,19 +200,28 @@ impl Command {
             .current_dir(&self.folder)
             .process_group(0)
             .kill_on_drop(true)
-            .stdin(if self.input.is_empty() { Stdio::null() } else { Stdio::piped() })
+            .stdin(if self.input.is_empty() {
+                Stdio::null()
+            } else {
+                Stdio::piped()
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         if let Some(account) = self.account {
             // With a user set and root as the caller, std drops the supplementary groups as well.
             command.uid(account.uid).gid(account.gid);
         }
-        let mut child =
-            command.spawn().map_err(|source| RunError::Start { program: name.clone(), source })?;
+        let mut child = command.spawn().map_err(|source| RunError::Start {
+            program: name.clone(),
+            source,
+        })?;
         let mut group = Group(child.id());
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let mut heard = String::new();
-        let talk = |source| RunError::Talk { program: name.clone(), source };
+        let talk = |source| RunError::Talk {
+            program: name.clone(),
+            source,
+        };
 
         let ended = tokio::time::timeout(self.limit, async {
             let feed = async {
@@ -222,7 +237,9 @@ impl Command {
                     let limit = u64::try_from(OUTPUT_LIMIT).unwrap_or(u64::MAX).saturating_add(1);
                     stdout.take(limit).read_to_end(&mut kept).await.map_err(talk)?;
                     if kept.len() > OUTPUT_LIMIT {
-                        return Err(RunError::TooMuchOutput { program: name.clone() });
+                        return Err(RunError::TooMuchOutput {
+                            program: name.clone(),
+                        });
                     }
                 }
                 Ok(kept)
@@ -238,7 +255,9 @@ impl Command {
                         }
                         let text = String::from_utf8_lossy(&line);
                         if heard.len() + text.len() > OUTPUT_LIMIT {
-                            return Err(RunError::TooMuchOutput { program: name.clone() });
+                            return Err(RunError::TooMuchOutput {
+                                program: name.clone(),
+                            });
                         }
                         heard.push_str(&text);
                         let shown: String = text.trim_end().chars().take(LINE_LIMIT).collect();
@@ -255,10 +274,18 @@ impl Command {
         match ended {
             Ok(Ok((status, stdout))) => {
                 group.0 = None;
-                Ok(Finished { exit: status.into(), stdout, stderr: heard })
+                Ok(Finished {
+                    exit: status.into(),
+                    stdout,
+                    stderr: heard,
+                })
             }
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(RunError::TimedOut { program: name, limit: self.limit, stderr: heard }),
+            Err(_) => Err(RunError::TimedOut {
+                program: name,
+                limit: self.limit,
+                stderr: heard,
+            }),
         }
     }
 }
@@ -280,7 +307,8 @@ impl Drop for Group {
 pub fn locate(program: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     folders.iter().map(|folder| folder.join(program)).find(|path| {
         use std::os::unix::fs::PermissionsExt;
-        path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+        path.metadata()
+            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
     })
 }
 
@@ -300,14 +328,20 @@ mod tests {
             .run(&mut |line| lines.push(line.to_owned()))
             .await
             .unwrap();
-        assert_eq!((finished.exit, finished.stdout.as_slice()), (Exit::Code(7), b"in".as_slice()));
+        assert_eq!(
+            (finished.exit, finished.stdout.as_slice()),
+            (Exit::Code(7), b"in".as_slice())
+        );
         assert_eq!(lines, ["err"]);
     }
 
     #[tokio::test]
     async fn the_environment_is_what_was_set_and_nothing_else() {
-        let finished =
-            Command::new("/usr/bin/env", Duration::from_secs(20)).env("A", "1").run(&mut |_| {}).await.unwrap();
+        let finished = Command::new("/usr/bin/env", Duration::from_secs(20))
+            .env("A", "1")
+            .run(&mut |_| {})
+            .await
+            .unwrap();
         assert_eq!(finished.stdout, b"A=1\n");
     }
 
@@ -315,11 +349,23 @@ mod tests {
     async fn a_late_process_is_killed_with_its_children() {
         let folder = tempfile::tempdir().unwrap();
         let pid_file = folder.path().join("pid");
-        let script = format!("sleep 1000 & echo $! > {}; echo waiting >&2; wait", pid_file.display());
-        let error = shell(&script, Duration::from_millis(500)).run(&mut |_| {}).await.unwrap_err();
-        let RunError::TimedOut { stderr, .. } = &error else { panic!("{error}") };
+        let script = format!(
+            "sleep 1000 & echo $! > {}; echo waiting >&2; wait",
+            pid_file.display()
+        );
+        let error = shell(&script, Duration::from_millis(500))
+            .run(&mut |_| {})
+            .await
+            .unwrap_err();
+        let RunError::TimedOut { stderr, .. } = &error else {
+            panic!("{error}")
+        };
         assert_eq!(stderr, "waiting\n");
-        let pid: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+        let pid: i32 = std::fs::read_to_string(&pid_file)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
         // The kill is asynchronous: the child is a zombie of init's at the most, soon gone.
         let gone = || {
             let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -327,14 +373,20 @@ mod tests {
         };
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
         while !gone() {
-            assert!(std::time::Instant::now() < deadline, "the grandchild outlived its group");
+            assert!(
+                std::time::Instant::now() < deadline,
+                "the grandchild outlived its group"
+            );
             tokio::task::yield_now().await;
         }
     }
 
     #[tokio::test]
     async fn a_missing_program_is_named() {
-        let error = Command::new("/nonexistent/tool", Duration::from_secs(1)).run(&mut |_| {}).await.unwrap_err();
+        let error = Command::new("/nonexistent/tool", Duration::from_secs(1))
+            .run(&mut |_| {})
+            .await
+            .unwrap_err();
         assert_eq!(error.to_string(), "cannot start tool");
     }
 }

@@ -7,6 +7,8 @@ mod gather;
 mod presence;
 mod reboot;
 
-pub use document::{DriftItem, FleetStatus, GenerationStatus, Health, PendingStatus, RebootStatus, Status, Sync};
+pub use document::{
+    DriftItem, FleetStatus, GenerationStatus, Health, PendingStatus, RebootStatus, Status, Sync,
+};
 pub use gather::gather;
 pub use presence::Presence;

@@ -20,7 +20,11 @@ pub fn duration(length: Duration) -> String {
 
 /// A whole-second duration, for ages and waits, where tenths say nothing.
 fn rough(length: Duration) -> String {
-    if length.as_secs() < 10 { format!("{} s", length.as_secs()) } else { duration(length) }
+    if length.as_secs() < 10 {
+        format!("{} s", length.as_secs())
+    } else {
+        duration(length)
+    }
 }
 
 /// A past moment: `just now`, `3 min ago`; a coming one: `in 5 h`.
@@ -72,7 +76,11 @@ pub fn size(bytes: u64) -> String {
 /// `1 secret`, `2 secrets`.
 #[must_use]
 pub fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
 }
 
 /// Text without terminal escapes and control characters, so that no log can steer a terminal.
@@ -113,7 +121,15 @@ mod tests {
     fn durations_have_one_unit() {
         let of = |ms| duration(Duration::from_millis(ms));
         assert_eq!(
-            [of(40), of(300), of(9_960), of(42_000), of(600_000), of(7_200_000), of(432_000_000)],
+            [
+                of(40),
+                of(300),
+                of(9_960),
+                of(42_000),
+                of(600_000),
+                of(7_200_000),
+                of(432_000_000)
+            ],
             ["0.0 s", "0.3 s", "10.0 s", "42 s", "10 min", "2 h", "5 days"]
         );
     }
@@ -136,11 +152,17 @@ mod tests {
         );
         assert_eq!(store_path("/etc/x"), "/etc/x");
         assert_eq!(commit("3f2a91c0aa"), "3f2a91c0");
-        assert_eq!([size(12), size(2_202_009), size(123_731_968)], ["12 B", "2.0 MiB", "118 MiB"]);
+        assert_eq!(
+            [size(12), size(2_202_009), size(123_731_968)],
+            ["12 B", "2.0 MiB", "118 MiB"]
+        );
     }
 
     #[test]
     fn no_escape_survives() {
-        assert_eq!(plain("\u{1b}[31;1merror:\u{1b}[0m a\r\u{8}b\u{1b}]0;title\u{7}!"), "error: ab!");
+        assert_eq!(
+            plain("\u{1b}[31;1merror:\u{1b}[0m a\r\u{8}b\u{1b}]0;title\u{7}!"),
+            "error: ab!"
+        );
     }
 }

@@ -16,5 +16,5 @@ pub use class::Class;
 pub use instance::{Instance, Module, Role, RoleTarget};
 pub use inventory::{Inventory, InventoryError};
 pub use machine::{Machine, UnknownMachine};
-pub use names::closest;
+pub use names::{closest, closest_first};
 pub use settings::Settings;

@@ -19,6 +19,21 @@ pub fn closest<'a, S: AsRef<str>>(wanted: &str, known: &'a [S]) -> Vec<&'a str> 
     ranked.into_iter().map(|(_, name)| name).collect()
 }
 
+/// All known names, those that `wanted` may have meant first, the rest in alphabetical order.
+#[must_use]
+pub fn closest_first<'a, S: AsRef<str>>(wanted: &str, known: &'a [S]) -> Vec<&'a str> {
+    let mut names = closest(wanted, known);
+    let mut rest: Vec<&str> = known
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|name| !names.contains(name))
+        .collect();
+    rest.sort_unstable();
+    rest.dedup();
+    names.extend(rest);
+    names
+}
+
 /// The part of an error message that proposes names: empty, or `; did you mean `a` or `b`?`, with at most
 /// three names.
 #[must_use]
@@ -56,6 +71,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn no_name_is_left_out_where_all_are_wanted() {
+        let known = ["zinc", "cinabar", "argentum", "zinc"];
+        assert_eq!(closest_first("cinnabar", &known), ["cinabar", "argentum", "zinc"]);
+    }
 
     #[test]
     fn closest_first() {

@@ -119,8 +119,12 @@ pub(crate) async fn greet(
     };
     let mut hello = Encoder::default();
     hello.u64(CLIENT_MAGIC);
-    // A daemon that denies access may have hung up already: what counts is whether it said something.
+    reader.set_patience(Some(patience));
     let hello = write_all(sink, hello.as_slice(), patience).await;
+    if let Err(stalled @ WriteError::Stalled(_)) = hello {
+        return Err(stalled.into());
+    }
+    // A daemon that denies access may have hung up already: what counts is whether it said something.
 
     match reader.u64().await {
         Ok(DAEMON_MAGIC) => hello?,

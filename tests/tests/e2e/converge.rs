@@ -232,6 +232,21 @@ fn now_is_made_by_the_running_agent() {
 }
 
 #[test]
+fn status_tells_the_truth_after_the_agent_is_gone() {
+    let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
+    let host = Host::new(&store, &fleet, "cinnabar");
+    let agent = host.agent();
+    synced(&agent, &host, &fleet.head());
+    agent.kill();
+    fleet.motd("cinnabar", "second");
+    let second = fleet.publish("change the motd");
+    host.now(0);
+    let status = host.status();
+    assert_eq!((&status["fleet"]["head"], &status["sync"]), (&second.into(), &"synced".into()), "{status:#}");
+    assert_eq!(status["next_pass_at"], Value::Null, "nobody polls\n{status:#}");
+}
+
+#[test]
 fn a_dry_run_touches_nothing() {
     let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
     let token = Var::per_machine("cinnabar", "web", "token");

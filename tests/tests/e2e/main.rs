@@ -9,6 +9,7 @@
 )]
 
 mod converge;
+mod refuse;
 mod revert;
 
 #[test]

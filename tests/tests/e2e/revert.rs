@@ -83,6 +83,7 @@ impl Stage {
 /// A probe that a bad motd does not pass.
 const PROBES: &str = "[policy.probes.motd]
 command = [\"/bin/sh\", \"-c\", \"! grep -q unfit $RECONCILER_ROOT/etc/motd\"]
+timeout = \"5s\"
 ";
 
 #[test]
@@ -168,8 +169,8 @@ fn success_without_a_system() {
 #[test]
 fn an_activation_without_an_end() {
     let mut stage = Stage::new();
-    stage.host.set("policy.activation_timeout", "\"2s\"");
-    stage.reverts("did not end within 2 s", |fleet| fleet.fault("cinnabar", "sleep", "600"));
+    stage.host.set("policy.activation_timeout", "\"7s\"");
+    stage.reverts("did not end within 7 s", |fleet| fleet.fault("cinnabar", "sleep", "600"));
 }
 
 #[test]

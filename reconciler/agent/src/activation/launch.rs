@@ -87,7 +87,12 @@ pub struct Launcher {
 
 impl Launcher {
     /// Runs one step of a transaction, or waits for it where it runs or ran already.
-    pub async fn run(&self, folder: &Utf8Path, step: &str, invocation: &Invocation) -> Result<End, LaunchError> {
+    pub async fn run(
+        &self,
+        folder: &Utf8Path,
+        step: &str,
+        invocation: &Invocation,
+    ) -> Result<End, LaunchError> {
         let files = Files::of(folder, step);
         if let Some(exit) = files.exit()? {
             return Ok(End::Exited(exit));
@@ -96,7 +101,8 @@ impl Launcher {
         if !files.started.exists() {
             durable::folder(folder, 0o700).map_err(LaunchError::Prepare)?;
             let marker = |text: &str| {
-                durable::replace(&files.started, text.as_bytes(), 0o600, Lasting::Power).map_err(LaunchError::Prepare)
+                durable::replace(&files.started, text.as_bytes(), 0o600, Lasting::Power)
+                    .map_err(LaunchError::Prepare)
             };
             match self.supervisor {
                 Supervisor::Detached => {
@@ -156,9 +162,20 @@ impl Launcher {
         }
     }
 
-    fn start_detached(&self, files: &Files, invocation: &Invocation) -> Result<std::process::Child, LaunchError> {
+    fn start_detached(
+        &self,
+        files: &Files,
+        invocation: &Invocation,
+    ) -> Result<std::process::Child, LaunchError> {
         std::process::Command::new(&self.binary)
-            .args(["activation-runner", "--log", files.log.as_str(), "--result", files.result.as_str(), "--"])
+            .args([
+                "activation-runner",
+                "--log",
+                files.log.as_str(),
+                "--result",
+                files.result.as_str(),
+                "--",
+            ])
             .arg(&invocation.program)
             .args(&invocation.arguments)
             .env_clear()
@@ -245,7 +262,10 @@ impl Launcher {
             Supervisor::Systemd => {
                 if let Ok(tool) = self.tool("systemctl") {
                     let kill = ["kill", "--kill-whom=all", "--signal=SIGKILL", &invocation.unit];
-                    let _ = Command::new(tool, Duration::from_secs(60)).args(kill).run(&mut |_| {}).await;
+                    let _ = Command::new(tool, Duration::from_secs(60))
+                        .args(kill)
+                        .run(&mut |_| {})
+                        .await;
                 }
             }
         }
@@ -268,7 +288,11 @@ struct Files {
 impl Files {
     fn of(folder: &Utf8Path, step: &str) -> Files {
         let file = |extension: &str| folder.join(format!("{step}.{extension}"));
-        Files { started: file("started"), log: file("log"), result: file("result") }
+        Files {
+            started: file("started"),
+            log: file("log"),
+            result: file("result"),
+        }
     }
 
     fn exit(&self) -> Result<Option<Exit>, ResultError> {

@@ -17,7 +17,9 @@ pub struct ResultError {
 
 /// Reads a result.
 pub fn parse(content: &str) -> Result<Exit, ResultError> {
-    let unreadable = || ResultError { content: content.trim().to_owned() };
+    let unreadable = || ResultError {
+        content: content.trim().to_owned(),
+    };
     let mut words = content.split_whitespace();
     let (Some(_service), Some(kind), Some(status), None) =
         (words.next(), words.next(), words.next(), words.next())
@@ -52,7 +54,13 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        for exit in [Exit::Code(0), Exit::Code(4), Exit::Code(255), Exit::Signal(9), Exit::Signal(15)] {
+        for exit in [
+            Exit::Code(0),
+            Exit::Code(4),
+            Exit::Code(255),
+            Exit::Signal(9),
+            Exit::Signal(15),
+        ] {
             assert_eq!(parse(&format(exit)), Ok(exit));
         }
         assert_eq!(parse("core-dump dumped ABRT\n"), Ok(Exit::Signal(6)));
@@ -61,7 +69,14 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_result() {
-        for content in ["", "success", "success exited", "success exited x", "signal killed NONE", "a exited 0 0"] {
+        for content in [
+            "",
+            "success",
+            "success exited",
+            "success exited x",
+            "signal killed NONE",
+            "a exited 0 0",
+        ] {
             assert!(parse(content).is_err(), "{content}");
         }
     }

@@ -41,7 +41,12 @@ pub enum RunnerError {
 }
 
 /// Runs `program` to its end; its output goes to `log`, its end to `result`.
-pub fn run(log: &Utf8Path, result: &Utf8Path, program: &Utf8Path, arguments: &[String]) -> Result<(), RunnerError> {
+pub fn run(
+    log: &Utf8Path,
+    result: &Utf8Path,
+    program: &Utf8Path,
+    arguments: &[String],
+) -> Result<(), RunnerError> {
     match unix::unistd::setsid() {
         // Leading its process group already, as the agent starts it: a child then leads the session's.
         Ok(_) | Err(unix::Error::EPERM) => {}
@@ -50,7 +55,10 @@ pub fn run(log: &Utf8Path, result: &Utf8Path, program: &Utf8Path, arguments: &[S
     // The agent's own files are private; a system's are not.
     unix::sys::stat::umask(unix::sys::stat::Mode::from_bits_truncate(0o022));
     let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(log);
-    let logging = |source| RunnerError::Log { path: log.to_owned(), source };
+    let logging = |source| RunnerError::Log {
+        path: log.to_owned(),
+        source,
+    };
     let (stdout, stderr) = (open().map_err(logging)?, open().map_err(logging)?);
     let status = Command::new(program)
         .args(arguments)
@@ -58,7 +66,15 @@ pub fn run(log: &Utf8Path, result: &Utf8Path, program: &Utf8Path, arguments: &[S
         .stdout(stdout)
         .stderr(stderr)
         .status()
-        .map_err(|source| RunnerError::Start { program: program.to_owned(), source })?;
-    durable::replace(result, result::format(status.into()).as_bytes(), 0o600, Lasting::Power)
-        .map_err(RunnerError::Result)
+        .map_err(|source| RunnerError::Start {
+            program: program.to_owned(),
+            source,
+        })?;
+    durable::replace(
+        result,
+        result::format(status.into()).as_bytes(),
+        0o600,
+        Lasting::Power,
+    )
+    .map_err(RunnerError::Result)
 }

@@ -39,7 +39,11 @@ pub fn identify(toplevel: &Utf8Path, class: Class, system: &str) -> Result<(), I
     };
     for missing in needed {
         if !toplevel.join(missing).exists() {
-            return Err(IdentifyError::Missing { toplevel: toplevel.to_owned(), class, missing });
+            return Err(IdentifyError::Missing {
+                toplevel: toplevel.to_owned(),
+                class,
+                missing,
+            });
         }
     }
     if matches!(class, Class::Nixos | Class::Darwin)
@@ -73,9 +77,24 @@ mod tests {
         assert_eq!(missing(Class::Nixos), "bin/switch-to-configuration");
         assert_eq!(missing(Class::Custom), "bin/activate");
         folder(&toplevel.join("bin"), 0o755).unwrap();
-        replace(&toplevel.join("bin/switch-to-configuration"), b"", 0o755, Lasting::Process).unwrap();
+        replace(
+            &toplevel.join("bin/switch-to-configuration"),
+            b"",
+            0o755,
+            Lasting::Process,
+        )
+        .unwrap();
         assert_eq!(identify(toplevel, Class::Nixos, "x86_64-linux"), Ok(()));
-        replace(&toplevel.join("system"), b"aarch64-linux", 0o644, Lasting::Process).unwrap();
-        assert!(matches!(identify(toplevel, Class::Nixos, "x86_64-linux"), Err(IdentifyError::System { .. })));
+        replace(
+            &toplevel.join("system"),
+            b"aarch64-linux",
+            0o644,
+            Lasting::Process,
+        )
+        .unwrap();
+        assert!(matches!(
+            identify(toplevel, Class::Nixos, "x86_64-linux"),
+            Err(IdentifyError::System { .. })
+        ));
     }
 }

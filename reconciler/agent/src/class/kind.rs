@@ -34,9 +34,15 @@ impl Class {
     /// The class of a name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Class> {
-        [Class::Nixos, Class::Darwin, Class::HomeManager, Class::SystemManager, Class::Custom]
-            .into_iter()
-            .find(|class| class.name() == name)
+        [
+            Class::Nixos,
+            Class::Darwin,
+            Class::HomeManager,
+            Class::SystemManager,
+            Class::Custom,
+        ]
+        .into_iter()
+        .find(|class| class.name() == name)
     }
 
     /// The group that owns secrets unless the entry says otherwise, as clan has it.

@@ -62,7 +62,8 @@ pub(super) fn boot_entry(paths: &Paths, toplevel: &Utf8Path) -> BootEntry {
     let names = |text: &str| {
         text.match_indices(&wanted).any(|(at, _)| {
             // The whole word, so that one toplevel is not found in a longer path.
-            text.get(at + wanted.len()..).is_none_or(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+            text.get(at + wanted.len()..)
+                .is_none_or(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
         })
     };
     let mut files = Vec::new();
@@ -75,7 +76,10 @@ pub(super) fn boot_entry(paths: &Paths, toplevel: &Utf8Path) -> BootEntry {
     if files.is_empty() && !paths.host("/boot/loader").exists() {
         return BootEntry::Unverified;
     }
-    if files.iter().any(|file| std::fs::read_to_string(file).is_ok_and(|text| names(&text))) {
+    if files
+        .iter()
+        .any(|file| std::fs::read_to_string(file).is_ok_and(|text| names(&text)))
+    {
         BootEntry::Verified
     } else {
         BootEntry::Missing
@@ -95,8 +99,16 @@ mod tests {
             (Exit::Code(1), quiet, Untouched(Failure::PreSwitchCheck)),
             (Exit::Code(2), quiet, Broken(Failure::ActivationScript)),
             (Exit::Code(4), quiet, Live(Health::Degraded)),
-            (Exit::Code(4), "Failed to run activate script\n", Broken(Failure::ActivationScript)),
-            (Exit::Code(0), "Activation script snippet 'etc' failed (1)\n", Broken(Failure::ActivationScript)),
+            (
+                Exit::Code(4),
+                "Failed to run activate script\n",
+                Broken(Failure::ActivationScript),
+            ),
+            (
+                Exit::Code(0),
+                "Activation script snippet 'etc' failed (1)\n",
+                Broken(Failure::ActivationScript),
+            ),
             (Exit::Code(11), quiet, Untouched(Failure::SwitchLocked)),
             (Exit::Code(100), quiet, Untouched(Failure::NeedsReboot)),
             (Exit::Code(101), quiet, Broken(Failure::Exit(Exit::Code(101)))),

@@ -17,11 +17,17 @@ pub(super) fn run(context: &Context) -> Result<Outcome, CliError> {
     // The journal stamps and colours lines itself.
     let under_systemd = std::env::var_os("JOURNAL_STREAM").is_some();
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(format!("{level},hyper=warn,reqwest=warn,rustls=warn")))
+        .with_env_filter(EnvFilter::new(format!(
+            "{level},hyper=warn,reqwest=warn,rustls=warn"
+        )))
         .with_target(false)
         .with_writer(std::io::stderr)
         .with_ansi(!under_systemd && std::io::IsTerminal::is_terminal(&std::io::stderr()));
-    if under_systemd { builder.without_time().init() } else { builder.init() }
+    if under_systemd {
+        builder.without_time().init();
+    } else {
+        builder.init();
+    }
     block_on(async {
         let mut world = context.world()?;
         serve(&mut world).await?;
@@ -30,7 +36,9 @@ pub(super) fn run(context: &Context) -> Result<Outcome, CliError> {
 }
 
 pub(super) fn runner(log: &Utf8Path, result: &Utf8Path, command: &[String]) -> Result<Outcome, CliError> {
-    let Some((program, arguments)) = command.split_first() else { return Ok(Outcome::Usage) };
+    let Some((program, arguments)) = command.split_first() else {
+        return Ok(Outcome::Usage);
+    };
     serve_runner(log, result, Utf8Path::new(program), arguments)?;
     Ok(Outcome::Converged)
 }

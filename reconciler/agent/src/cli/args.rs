@@ -5,13 +5,13 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// Keep this machine on what its fleet's git repository declares.
 #[derive(Debug, Parser)]
-#[command(name = "reconcile", version, about, max_term_width = 100, disable_help_subcommand = false)]
+#[command(name = "reconcile", version, max_term_width = 100)]
 pub(super) struct Arguments {
     /// The configuration file [default: /etc/reconciler/config.toml]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) config: Option<Utf8PathBuf>,
     /// Whether to use colours
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = false)]
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub(super) color: ColorChoice,
     /// Say more: builders' logs, whole store paths
     #[arg(short, long, global = true, action = ArgAction::Count)]

@@ -36,15 +36,22 @@ impl Context {
             (false, 0) => Detail::Normal,
             (false, _) => Detail::Verbose,
         };
-        Context { config: config.unwrap_or_else(|| DEFAULT_FILE.into()), environment, style, detail }
+        Context {
+            config: config.unwrap_or_else(|| DEFAULT_FILE.into()),
+            environment,
+            style,
+            detail,
+        }
     }
 
     /// Reads the configuration.
     pub(super) fn settings(&self) -> Result<Settings, CliError> {
         let fragment = config::load(&self.config)?;
         let host = host::host_name().map_err(CliError::Host)?;
-        Settings::resolve(fragment, &host)
-            .map_err(|source| CliError::Settings { file: self.config.clone(), source })
+        Settings::resolve(fragment, &host).map_err(|source| CliError::Settings {
+            file: self.config.clone(),
+            source,
+        })
     }
 
     /// Opens everything that a pass needs.
@@ -67,8 +74,10 @@ fn install_crypto() {
 
 /// Runs a future on this thread: the agent waits more than it computes.
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> Result<T, CliError> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CliError::Runtime)?;
     let result = runtime.block_on(future);
     // A blocking task may hang in a remote file system: nobody waits for it.
     runtime.shutdown_background();

@@ -20,7 +20,10 @@ pub(super) enum CliError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error("{file}: {source}")]
-    Settings { file: Utf8PathBuf, source: SettingsError },
+    Settings {
+        file: Utf8PathBuf,
+        source: SettingsError,
+    },
     #[error(transparent)]
     Host(HostError),
     #[error("cannot start the runtime")]
@@ -81,7 +84,9 @@ impl CliError {
                 | WorldError::EvaluatorUser { .. }
                 | WorldError::Journal(JournalError::Newer { .. }),
             ) => Outcome::Usage,
-            CliError::Lock(LockError::Held) | CliError::Serve(ServeError::Lock(LockError::Held)) => Outcome::Busy,
+            CliError::Lock(LockError::Held) | CliError::Serve(ServeError::Lock(LockError::Held)) => {
+                Outcome::Busy
+            }
             CliError::Poll(_) => Outcome::FetchFailed,
             CliError::Host(_)
             | CliError::Runtime(_)
@@ -104,9 +109,10 @@ impl CliError {
             CliError::Config(ConfigError::Missing { .. }) => {
                 text("`reconcile init URL` writes one; `--config FILE` names another")
             }
-            CliError::Settings { source: SettingsError::NoUrl, .. } => {
-                text("add `url = \"https://…\"` below `[fleet]`")
-            }
+            CliError::Settings {
+                source: SettingsError::NoUrl,
+                ..
+            } => text("add `url = \"https://…\"` below `[fleet]`"),
             CliError::Journal(JournalError::Newer { .. })
             | CliError::World(WorldError::Journal(JournalError::Newer { .. })) => {
                 text("a newer agent wrote it: run that one, or move the journal away to begin anew")
@@ -153,7 +159,10 @@ pub(super) fn print(style: Style, summary: &str, causes: &[String], details: &[S
         text.push_str(line);
     }
     if let Some(hint) = hint {
-        text.push_str(&format!("\n{} {hint}", style.paint(Stream::Err, Paint::Waiting, "hint:")));
+        text.push_str(&format!(
+            "\n{} {hint}",
+            style.paint(Stream::Err, Paint::Waiting, "hint:")
+        ));
     }
     text.push('\n');
     // With standard error gone there is nobody left to tell.
@@ -163,11 +172,19 @@ pub(super) fn print(style: Style, summary: &str, causes: &[String], details: &[S
 fn denied(error: &CliError) -> bool {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        let io = error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
-        let sqlite = error.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code);
+        let io = error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        let sqlite = error
+            .downcast_ref::<rusqlite::Error>()
+            .and_then(rusqlite::Error::sqlite_error_code);
         let refused = matches!(
             sqlite,
-            Some(rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::PermissionDenied | rusqlite::ErrorCode::ReadOnly)
+            Some(
+                rusqlite::ErrorCode::CannotOpen
+                    | rusqlite::ErrorCode::PermissionDenied
+                    | rusqlite::ErrorCode::ReadOnly
+            )
         );
         if io || (refused && !unix::unistd::geteuid().is_root()) {
             return true;

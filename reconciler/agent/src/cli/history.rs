@@ -32,7 +32,9 @@ struct Row {
 pub(super) fn run(context: &Context, json: bool, limit: u32) -> Result<Outcome, CliError> {
     let settings = context.settings()?;
     let Some(journal) = context.journal(&settings)? else {
-        return Err(CliError::NeverRan { state: settings.paths.state });
+        return Err(CliError::NeverRan {
+            state: settings.paths.state,
+        });
     };
     let generations = journal.generations()?;
     let rows = rows(&generations, journal.transactions(limit)?);
@@ -41,13 +43,30 @@ pub(super) fn run(context: &Context, json: bool, limit: u32) -> Result<Outcome, 
         return Ok(Outcome::Converged);
     }
     let now = Timestamp::now();
-    let mut table = vec![["gen", "when", "commit", "subject", "outcome", "took"].map(str::to_owned).to_vec()];
+    let mut table = vec![
+        ["gen", "when", "commit", "subject", "outcome", "took"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for row in &rows {
-        let number = row.generation.map_or_else(|| "–".to_owned(), |number| number.to_string());
+        let number = row
+            .generation
+            .map_or_else(|| "–".to_owned(), |number| number.to_string());
         let mark = if row.current { " ●" } else { "" };
-        let paint = if row.reason.is_some() { Paint::Bad } else { Paint::Good };
-        let took = row.took_ms.map(|ms| text::duration(Duration::from_millis(ms))).unwrap_or_default();
-        let reason = row.reason.as_ref().map(|reason| format!("   {reason}")).unwrap_or_default();
+        let paint = if row.reason.is_some() {
+            Paint::Bad
+        } else {
+            Paint::Good
+        };
+        let took = row
+            .took_ms
+            .map(|ms| text::duration(Duration::from_millis(ms)))
+            .unwrap_or_default();
+        let reason = row
+            .reason
+            .as_ref()
+            .map(|reason| format!("   {reason}"))
+            .unwrap_or_default();
         table.push(vec![
             format!("{number}{mark}"),
             text::moment(row.finished_at.unwrap_or(row.started_at), now),
@@ -70,7 +89,9 @@ fn rows(generations: &[Generation], transactions: Vec<TransactionRecord>) -> Vec
     let mut rows: Vec<Row> = transactions
         .into_iter()
         .map(|record| {
-            let known = record.generation.and_then(|number| generations.iter().find(|known| known.number == number));
+            let known = record
+                .generation
+                .and_then(|number| generations.iter().find(|known| known.number == number));
             let took = record.finished_at.map(|at| at.duration_since(record.started_at));
             Row {
                 generation: record.generation,
@@ -94,7 +115,10 @@ fn rows(generations: &[Generation], transactions: Vec<TransactionRecord>) -> Vec
         })
         .collect();
     // What was adopted had no transaction.
-    for generation in generations.iter().filter(|generation| generation.record.kind == GenerationKind::Adopted) {
+    for generation in generations
+        .iter()
+        .filter(|generation| generation.record.kind == GenerationKind::Adopted)
+    {
         rows.push(Row {
             generation: Some(generation.number),
             current: Some(generation.number) == current,

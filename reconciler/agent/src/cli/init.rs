@@ -20,15 +20,21 @@ pub(super) fn run(context: &Context, options: &InitOptions) -> Result<Outcome, C
     let page = toml(options);
     // Checked before it is written: a configuration that cannot be read back helps nobody.
     let name = host::host_name().map_err(CliError::Host)?;
-    let settings = Settings::resolve(config::parse(file, &page)?, &name)
-        .map_err(|source| CliError::Settings { file: file.clone(), source })?;
+    let settings =
+        Settings::resolve(config::parse(file, &page)?, &name).map_err(|source| CliError::Settings {
+            file: file.clone(),
+            source,
+        })?;
     if let Some(folder) = file.parent()
         && !folder.exists()
     {
         durable::folder(folder, 0o755)?;
     }
     durable::replace(file, page.as_bytes(), 0o644, Lasting::Power)?;
-    page::text(&format!("wrote {file}: {} follows {}\n", settings.machine, settings.fleet.branch))?;
+    page::text(&format!(
+        "wrote {file}: {} follows {}\n",
+        settings.machine, settings.fleet.branch
+    ))?;
 
     let (identities, _) = Identities::load(&sources(&settings.identity, &[]));
     match identities.recipients().first() {

@@ -53,5 +53,9 @@ pub(super) fn run(context: &Context, json: bool) -> Result<Outcome, CliError> {
         }
         page::text(&text)?;
     }
-    Ok(if found { Outcome::Converged } else { Outcome::PreflightFailed })
+    Ok(if found {
+        Outcome::Converged
+    } else {
+        Outcome::PreflightFailed
+    })
 }

@@ -52,7 +52,10 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: Arguments, style: style::Style) -> Result<crate::exit::Outcome, CliError> {
     let context = Context::new(&arguments, style);
-    match arguments.verb.unwrap_or(Verb::Status { json: false, check: false }) {
+    match arguments.verb.unwrap_or(Verb::Status {
+        json: false,
+        check: false,
+    }) {
         Verb::Agent => agent::run(&context),
         Verb::Now(options) => now::run(&context, &options),
         Verb::Status { json, check } => status::run(&context, json, check),

@@ -18,8 +18,16 @@ pub(super) fn run(context: &Context, options: &NowOptions) -> Result<Outcome, Cl
     let request = Request {
         cause: Cause::Now,
         revision: options.revision.clone(),
-        depth: if options.dry_run { Depth::DryRun } else { Depth::Whole },
-        insistence: if options.force { Insistence::Forced } else { Insistence::Asked },
+        depth: if options.dry_run {
+            Depth::DryRun
+        } else {
+            Depth::Whole
+        },
+        insistence: if options.force {
+            Insistence::Forced
+        } else {
+            Insistence::Asked
+        },
     };
     let ended = make(context, &request, options.json)?;
     if options.json {
@@ -54,7 +62,13 @@ pub(super) fn tell(context: &Context, ended: &Ended) -> Result<(), CliError> {
         let took = style.paint(Stream::Out, Paint::Dim, &took);
         return page::text(&format!("{}  {took}\n", ended.summary));
     }
-    failure::print(style, &ended.summary, &ended.causes, &ended.details, ended.hint.as_deref());
+    failure::print(
+        style,
+        &ended.summary,
+        &ended.causes,
+        &ended.details,
+        ended.hint.as_deref(),
+    );
     if let Some(still) = still(context)? {
         page::text(&format!("{still}\n"))?;
     }

@@ -25,7 +25,11 @@ pub(super) fn json(document: &impl Serialize) -> Result<(), CliError> {
 pub(super) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| visible(cell)).max().unwrap_or_default()
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| visible(cell))
+            .max()
+            .unwrap_or_default()
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut page = String::new();
@@ -62,7 +66,10 @@ mod tests {
 
     #[test]
     fn columns_align_whatever_their_colour() {
-        let rows = [vec!["\u{1b}[32mok\u{1b}[0m".to_owned(), "a".to_owned()], vec!["longer".to_owned(), "b".to_owned()]];
+        let rows = [
+            vec!["\u{1b}[32mok\u{1b}[0m".to_owned(), "a".to_owned()],
+            vec!["longer".to_owned(), "b".to_owned()],
+        ];
         assert_eq!(table(&rows), "\u{1b}[32mok\u{1b}[0m      a\nlonger  b\n");
     }
 

@@ -15,20 +15,35 @@ pub(super) fn pin(context: &Context, options: &PinOptions) -> Result<Outcome, Cl
     let settings = context.settings()?;
     let path = settings.paths.state.join("fleet.git");
     if !path.exists() {
-        return Err(CliError::NeverRan { state: settings.paths.state });
+        return Err(CliError::NeverRan {
+            state: settings.paths.state,
+        });
     }
     let mirror = Mirror::open_or_create(&path).map_err(CliError::Mirror)?;
     let name = options.revision.clone();
-    let oid = mirror.resolve(&name).map_err(|source| CliError::Revision { name, source })?;
+    let oid = mirror
+        .resolve(&name)
+        .map_err(|source| CliError::Revision { name, source })?;
     let mut journal = Journal::open(&settings.paths.journal())?;
-    let generation = journal.generation_of(&oid.to_string())?.map(|generation| generation.number);
-    set(context, &mut journal, oid.to_string(), generation, options.why.clone(), Cause::Now)
+    let generation = journal
+        .generation_of(&oid.to_string())?
+        .map(|generation| generation.number);
+    set(
+        context,
+        &mut journal,
+        oid.to_string(),
+        generation,
+        options.why.clone(),
+        Cause::Now,
+    )
 }
 
 pub(super) fn unpin(context: &Context) -> Result<Outcome, CliError> {
     let settings = context.settings()?;
     let Some(journal) = context.journal(&settings)? else {
-        return Err(CliError::NeverRan { state: settings.paths.state });
+        return Err(CliError::NeverRan {
+            state: settings.paths.state,
+        });
     };
     match journal.end_pin(Timestamp::now())? {
         Some(pin) => page::text(&format!("no longer pinned to {}\n", text::commit(&pin.revision)))?,
@@ -50,13 +65,28 @@ pub(super) fn set(
     why: Option<String>,
     cause: Cause,
 ) -> Result<Outcome, CliError> {
-    let by = context.environment.user.clone().unwrap_or_else(|| "root".to_owned());
-    journal.set_pin(&Pin { revision, by, why, since: Timestamp::now(), generation })?;
+    let by = context
+        .environment
+        .user
+        .clone()
+        .unwrap_or_else(|| "root".to_owned());
+    journal.set_pin(&Pin {
+        revision,
+        by,
+        why,
+        since: Timestamp::now(),
+        generation,
+    })?;
     pass(context, cause)
 }
 
 fn pass(context: &Context, cause: Cause) -> Result<Outcome, CliError> {
-    let request = Request { cause, revision: None, depth: Depth::Whole, insistence: Insistence::Asked };
+    let request = Request {
+        cause,
+        revision: None,
+        depth: Depth::Whole,
+        insistence: Insistence::Asked,
+    };
     let ended = now::make(context, &request, false)?;
     now::tell(context, &ended)?;
     Ok(ended.outcome)

@@ -35,15 +35,28 @@ impl Display {
                 let machine = self.style.paint(Stream::Err, Paint::Strong, machine);
                 self.line(&format!("{machine}  following {branch} at {url}"));
             }
-            Progress::Phase { phase, state: PhaseState::Running, .. } => self.begin(*phase),
-            Progress::Phase { phase, state: PhaseState::Done, detail, ms } => {
+            Progress::Phase {
+                phase,
+                state: PhaseState::Running,
+                ..
+            } => self.begin(*phase),
+            Progress::Phase {
+                phase,
+                state: PhaseState::Done,
+                detail,
+                ms,
+            } => {
                 self.clear();
                 let mark = self.style.paint(Stream::Err, Paint::Good, "✓");
                 let took = text::duration(Duration::from_millis(*ms));
                 let took = self.style.paint(Stream::Err, Paint::Dim, &took);
                 self.line(&format!("{mark} {:11} {detail}  {took}", done(*phase)));
             }
-            Progress::Phase { phase, state: PhaseState::Failed, .. } => {
+            Progress::Phase {
+                phase,
+                state: PhaseState::Failed,
+                ..
+            } => {
                 self.clear();
                 let mark = self.style.paint(Stream::Err, Paint::Bad, "✗");
                 self.line(&format!("{mark} {}", running(*phase)));

@@ -32,7 +32,12 @@ fn configuration() -> String {
 fn exit_codes() -> String {
     let mut text = format!("{MADE}# Exit codes\n\n| code | outcome | meaning |\n|---|---|---|\n");
     for outcome in Outcome::ALL {
-        text.push_str(&format!("| {} | `{}` | {} |\n", outcome.code(), outcome.name(), outcome.meaning()));
+        text.push_str(&format!(
+            "| {} | `{}` | {} |\n",
+            outcome.code(),
+            outcome.name(),
+            outcome.meaning()
+        ));
     }
     text
 }
@@ -71,7 +76,10 @@ mod tests {
             ("exit-codes.md", exit_codes()),
         ] {
             let found = std::fs::read_to_string(folder.join(file)).unwrap();
-            assert!(found == page, "docs/{file} is not what the types say; run `reconcile reference {file}`");
+            assert!(
+                found == page,
+                "docs/{file} is not what the types say; run `reconcile reference {file}`"
+            );
         }
     }
 }

@@ -12,19 +12,26 @@ use crate::source::Mirror;
 pub(super) fn run(context: &Context, options: &RollbackOptions) -> Result<Outcome, CliError> {
     let settings = context.settings()?;
     if context.journal(&settings)?.is_none() {
-        return Err(CliError::NeverRan { state: settings.paths.state });
+        return Err(CliError::NeverRan {
+            state: settings.paths.state,
+        });
     }
     let mut journal = Journal::open(&settings.paths.journal())?;
     let target = match &options.target {
         None => previous(&journal.generations()?)?,
         Some(name) => match name.parse::<u64>().ok().filter(|_| name.len() < 7) {
-            Some(number) => journal.generation(number)?.ok_or(CliError::NoGeneration { number })?,
+            Some(number) => journal
+                .generation(number)?
+                .ok_or(CliError::NoGeneration { number })?,
             None => {
                 let mirror = Mirror::open_or_create(&settings.paths.state.join("fleet.git"));
                 let oid = mirror
                     .map_err(CliError::Mirror)?
                     .resolve(name)
-                    .map_err(|source| CliError::Revision { name: name.clone(), source })?;
+                    .map_err(|source| CliError::Revision {
+                        name: name.clone(),
+                        source,
+                    })?;
                 match journal.generation_of(&oid.to_string())? {
                     Some(generation) => generation,
                     // Never active here: it is built first, like any pinned revision.
@@ -37,12 +44,21 @@ pub(super) fn run(context: &Context, options: &RollbackOptions) -> Result<Outcom
         },
     };
     let (revision, number) = (target.record.revision, target.number);
-    pin::set(context, &mut journal, revision, Some(number), options.why.clone(), Cause::Rollback)
+    pin::set(
+        context,
+        &mut journal,
+        revision,
+        Some(number),
+        options.why.clone(),
+        Cause::Rollback,
+    )
 }
 
 /// The newest generation that ran something else than the one in force.
 fn previous(generations: &[Generation]) -> Result<Generation, CliError> {
-    let Some((current, earlier)) = generations.split_first() else { return Err(CliError::NoPrevious) };
+    let Some((current, earlier)) = generations.split_first() else {
+        return Err(CliError::NoPrevious);
+    };
     earlier
         .iter()
         .find(|generation| {

@@ -19,13 +19,20 @@ pub(super) fn run(context: &Context, json: bool, check: bool) -> Result<Outcome,
     } else {
         page::text(&human(context, &status, now))?;
     }
-    Ok(if check { status.outcome() } else { Outcome::Converged })
+    Ok(if check {
+        status.outcome()
+    } else {
+        Outcome::Converged
+    })
 }
 
 fn human(context: &Context, status: &Status, now: Timestamp) -> String {
     let (sentence, paint) = sentence(status, now);
     let machine = context.style.paint(Stream::Out, Paint::Strong, &status.machine);
-    let mut page = format!("{machine} {}\n", context.style.paint(Stream::Out, paint, &sentence));
+    let mut page = format!(
+        "{machine} {}\n",
+        context.style.paint(Stream::Out, paint, &sentence)
+    );
     let mut line = |label: &str, text: String| page.push_str(&format!("  {label:<11} {text}\n"));
     if let Some(generation) = &status.generation {
         let health = match status.health {
@@ -48,16 +55,28 @@ fn human(context: &Context, status: &Status, now: Timestamp) -> String {
     if let Some(pin) = &status.pin {
         let why = pin.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         let since = text::moment(pin.since, now);
-        line("pinned", format!("{} by {}, {since}{why}", text::commit(&pin.revision), pin.by));
+        line(
+            "pinned",
+            format!("{} by {}, {since}{why}", text::commit(&pin.revision), pin.by),
+        );
     }
     for entry in &status.quarantine {
-        line("quarantine", format!("{} · {}", text::commit(&entry.revision), entry.reason));
+        line(
+            "quarantine",
+            format!("{} · {}", text::commit(&entry.revision), entry.reason),
+        );
     }
     for item in &status.drift {
-        line("drift", format!("{}: {} instead of {}", item.subject, item.actual, item.expected));
+        line(
+            "drift",
+            format!("{}: {} instead of {}", item.subject, item.actual, item.expected),
+        );
     }
     if status.reboot.required {
-        line("reboot", format!("needed for {}", status.reboot.reasons.join(", ")));
+        line(
+            "reboot",
+            format!("needed for {}", status.reboot.reasons.join(", ")),
+        );
     }
     if let Some(error) = &status.fleet.error {
         line("remote", error.clone());
@@ -65,8 +84,14 @@ fn human(context: &Context, status: &Status, now: Timestamp) -> String {
     if let Some(pass) = &status.last_pass {
         let ended = pass.finished_at.unwrap_or(pass.started_at);
         let outcome = pass.outcome.as_deref().unwrap_or("unknown");
-        let next = status.next_pass_at.map(|at| format!(", next poll {}", text::moment(at, now))).unwrap_or_default();
-        line("last pass", format!("{outcome} {}{next}", text::moment(ended, now)));
+        let next = status
+            .next_pass_at
+            .map(|at| format!(", next poll {}", text::moment(at, now)))
+            .unwrap_or_default();
+        line(
+            "last pass",
+            format!("{outcome} {}{next}", text::moment(ended, now)),
+        );
         if let Some(reason) = pass.reason.as_ref().filter(|_| outcome != "converged") {
             line("", reason.clone());
         }
@@ -79,16 +104,28 @@ fn sentence(status: &Status, now: Timestamp) -> (String, Paint) {
     let on = |text: &str| format!("{text} {head}");
     match status.sync {
         Sync::Synced if status.drift.is_empty() => (on("is on what the fleet declares:"), Paint::Good),
-        Sync::Synced => ("follows the fleet, and drifted from it".to_owned(), Paint::Waiting),
+        Sync::Synced => (
+            "follows the fleet, and drifted from it".to_owned(),
+            Paint::Waiting,
+        ),
         Sync::Pinned => ("is pinned".to_owned(), Paint::Waiting),
         Sync::Behind => (format!("is behind: {head} is not active yet"), Paint::Waiting),
         Sync::Refused => (format!("refuses {head}: it is not trusted"), Paint::Bad),
-        Sync::Quarantined => (format!("was reverted from {head}; a new commit is awaited"), Paint::Bad),
+        Sync::Quarantined => (
+            format!("was reverted from {head}; a new commit is awaited"),
+            Paint::Bad,
+        ),
         Sync::Held => {
             let until = status.pending.as_ref().and_then(|pending| {
-                pending.gates.iter().map(reconciler_policies::GateLine::from).find_map(|line| line.until)
+                pending
+                    .gates
+                    .iter()
+                    .map(reconciler_policies::GateLine::from)
+                    .find_map(|line| line.until)
             });
-            let until = until.map(|until| format!(", {}", text::moment(until, now))).unwrap_or_default();
+            let until = until
+                .map(|until| format!(", {}", text::moment(until, now)))
+                .unwrap_or_default();
             (format!("holds {head} back{until}"), Paint::Waiting)
         }
         Sync::Unknown => ("knows nothing of its fleet yet".to_owned(), Paint::Waiting),

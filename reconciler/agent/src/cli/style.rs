@@ -48,7 +48,10 @@ impl Style {
             ColorChoice::Auto if terminal || set("CLICOLOR_FORCE") => Dress::Coloured,
             ColorChoice::Auto => Dress::Plain,
         };
-        Style { out: dress(std::io::stdout().is_terminal()), err: dress(std::io::stderr().is_terminal()) }
+        Style {
+            out: dress(std::io::stdout().is_terminal()),
+            err: dress(std::io::stderr().is_terminal()),
+        }
     }
 
     pub(super) fn paint(self, stream: Stream, paint: Paint, text: &str) -> String {

@@ -116,8 +116,18 @@ impl Fragment {
         Fragment {
             machine: over.machine.or(self.machine),
             fleet: overlay!(
-                self.fleet, over.fleet, url, branch, directory, poll, token_file, netrc, ssh_key, ssh_agent,
-                known_hosts, timeout
+                self.fleet,
+                over.fleet,
+                url,
+                branch,
+                directory,
+                poll,
+                token_file,
+                netrc,
+                ssh_key,
+                ssh_agent,
+                known_hosts,
+                timeout
             ),
             trust: overlay!(self.trust, over.trust, commits, allowed_signers, history),
             identity: overlay!(self.identity, over.identity, ssh_host_keys, age_keys),
@@ -130,6 +140,9 @@ impl Fragment {
 
     /// The local policies, in the order in which they are merged.
     pub(super) fn policies(&mut self) -> Vec<reconciler_policies::Fragment> {
-        std::mem::take(&mut self.policies_below).into_iter().chain(self.policy.take()).collect()
+        std::mem::take(&mut self.policies_below)
+            .into_iter()
+            .chain(self.policy.take())
+            .collect()
     }
 }

@@ -41,16 +41,26 @@ pub fn load(file: &Utf8Path) -> Result<Fragment, ConfigError> {
     let mut merged = match std::fs::read_to_string(file) {
         Ok(text) => parse(file, &text)?,
         Err(source) if source.kind() == io::ErrorKind::NotFound => {
-            return Err(ConfigError::Missing { file: file.to_owned() });
+            return Err(ConfigError::Missing {
+                file: file.to_owned(),
+            });
         }
-        Err(source) => return Err(ConfigError::Read { file: file.to_owned(), source }),
+        Err(source) => {
+            return Err(ConfigError::Read {
+                file: file.to_owned(),
+                source,
+            });
+        }
     };
     let folder = file.with_file_name("config.d");
     let mut fragments = Vec::new();
     match folder.read_dir_utf8() {
         Ok(entries) => {
             for entry in entries {
-                let entry = entry.map_err(|source| ConfigError::Read { file: folder.clone(), source })?;
+                let entry = entry.map_err(|source| ConfigError::Read {
+                    file: folder.clone(),
+                    source,
+                })?;
                 if entry.path().extension() == Some("toml") {
                     fragments.push(entry.path().to_owned());
                 }
@@ -61,8 +71,10 @@ pub fn load(file: &Utf8Path) -> Result<Fragment, ConfigError> {
     }
     fragments.sort();
     for fragment in fragments {
-        let text = std::fs::read_to_string(&fragment)
-            .map_err(|source| ConfigError::Read { file: fragment.clone(), source })?;
+        let text = std::fs::read_to_string(&fragment).map_err(|source| ConfigError::Read {
+            file: fragment.clone(),
+            source,
+        })?;
         merged = merged.overlaid(parse(&fragment, &text)?);
     }
     Ok(merged)
@@ -70,7 +82,10 @@ pub fn load(file: &Utf8Path) -> Result<Fragment, ConfigError> {
 
 /// Parses one file; `file` is only for messages.
 pub fn parse(file: &Utf8Path, text: &str) -> Result<Fragment, ConfigError> {
-    document::read(text).map_err(|source| ConfigError::Document { file: file.to_owned(), source })
+    document::read(text).map_err(|source| ConfigError::Document {
+        file: file.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -88,8 +103,14 @@ mod tests {
                 "machine = \"a\"\n[fleet]\nurl = \"x\"\nbrnach = \"main\"\n",
                 "config.toml: line 4: unknown key `fleet.brnach`; did you mean `branch`?",
             ),
-            ("[flet]\nurl = \"x\"\n", "config.toml: line 1: unknown key `flet`; did you mean `fleet`?"),
-            ("\n[fleet]\nbranch = 3\n", "config.toml: line 3: cannot read `fleet.branch`"),
+            (
+                "[flet]\nurl = \"x\"\n",
+                "config.toml: line 1: unknown key `flet`; did you mean `fleet`?",
+            ),
+            (
+                "\n[fleet]\nbranch = 3\n",
+                "config.toml: line 3: cannot read `fleet.branch`",
+            ),
             ("machine = \n", "config.toml: line 1: this is not TOML"),
         ];
         for (text, message) in table {
@@ -105,10 +126,16 @@ mod tests {
         let write = |path: &Utf8Path, text: &str| {
             crate::durable::replace(path, text.as_bytes(), 0o644, crate::durable::Lasting::Process).unwrap();
         };
-        write(&file, "machine = \"a\"\n[fleet]\nurl = \"file:///one\"\nbranch = \"main\"\n");
+        write(
+            &file,
+            "machine = \"a\"\n[fleet]\nurl = \"file:///one\"\nbranch = \"main\"\n",
+        );
         std::fs::create_dir(folder.join("config.d")).unwrap();
         write(&folder.join("config.d/20-b.toml"), "[fleet]\nbranch = \"last\"\n");
-        write(&folder.join("config.d/10-a.toml"), "[fleet]\nbranch = \"first\"\nurl = [\"file:///two\"]\n");
+        write(
+            &folder.join("config.d/10-a.toml"),
+            "[fleet]\nbranch = \"first\"\nurl = [\"file:///two\"]\n",
+        );
         write(&folder.join("config.d/ignored.bak"), "nonsense");
         let merged = load(&file).unwrap();
         let expected = "machine = \"a\"\n[fleet]\nurl = [\"file:///two\"]\nbranch = \"last\"\n";
@@ -120,12 +147,24 @@ mod tests {
     #[test]
     fn every_documented_key_parses_and_every_parsed_key_is_documented() {
         // A key that the parser knows is listed in the message about one that it does not know.
-        for (table, header) in [("", ""), ("fleet.", "[fleet]"), ("trust.", "[trust]"),
-            ("identity.", "[identity]"), ("paths.", "[paths]"), ("nix.", "[nix]")]
-        {
-            let message = toml::from_str::<Fragment>(&format!("{header}\nzzz = 1\n")).unwrap_err().message().to_owned();
-            let mut parsed: Vec<String> =
-                message.split('`').skip(3).step_by(2).map(|key| format!("{table}{key}")).collect();
+        for (table, header) in [
+            ("", ""),
+            ("fleet.", "[fleet]"),
+            ("trust.", "[trust]"),
+            ("identity.", "[identity]"),
+            ("paths.", "[paths]"),
+            ("nix.", "[nix]"),
+        ] {
+            let message = toml::from_str::<Fragment>(&format!("{header}\nzzz = 1\n"))
+                .unwrap_err()
+                .message()
+                .to_owned();
+            let mut parsed: Vec<String> = message
+                .split('`')
+                .skip(3)
+                .step_by(2)
+                .map(|key| format!("{table}{key}"))
+                .collect();
             let mut documented: Vec<String> = super::super::KEYS
                 .iter()
                 .filter(|key| match table {

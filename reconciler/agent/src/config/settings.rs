@@ -63,7 +63,9 @@ pub enum SettingsError {
         value: String,
     },
     /// Signed commits are asked for, and nothing here can check a signature yet.
-    #[error("`trust.commits = \"signed\"`: this version cannot verify signatures, and trusts nothing instead")]
+    #[error(
+        "`trust.commits = \"signed\"`: this version cannot verify signatures, and trusts nothing instead"
+    )]
     SignedCommits,
 }
 
@@ -222,14 +224,21 @@ impl Settings {
         };
         let list = |key, value: Option<Vec<String>>, default: &[&str]| {
             let paths = value.unwrap_or_else(|| default.iter().map(|path| (*path).to_owned()).collect());
-            paths.into_iter().map(|path| host(key, Some(path), "")).collect::<Result<Vec<_>, _>>()
+            paths
+                .into_iter()
+                .map(|path| host(key, Some(path), ""))
+                .collect::<Result<Vec<_>, _>>()
         };
         let optional = |key, value: Option<String>| value.map(|path| host(key, Some(path), "")).transpose();
 
         let directory = fleet.directory.unwrap_or_default().trim_matches('/').to_owned();
-        if directory.split('/').any(|part| matches!(part, "." | ".." | ".git"))
+        if directory
+            .split('/')
+            .any(|part| matches!(part, "." | ".." | ".git"))
             || directory.contains("//")
-            || !directory.chars().all(|c| c.is_ascii_alphanumeric() || "/._+-".contains(c))
+            || !directory
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "/._+-".contains(c))
         {
             return Err(SettingsError::Directory { value: directory });
         }
@@ -244,7 +253,11 @@ impl Settings {
                 token_file: optional("fleet.token_file", fleet.token_file)?,
                 netrc: optional("fleet.netrc", fleet.netrc)?,
                 ssh_key: optional("fleet.ssh_key", fleet.ssh_key)?,
-                ssh_agent: if fleet.ssh_agent == Some(true) { SshAgent::Asked } else { SshAgent::Ignored },
+                ssh_agent: if fleet.ssh_agent == Some(true) {
+                    SshAgent::Asked
+                } else {
+                    SshAgent::Ignored
+                },
                 known_hosts: list(
                     "fleet.known_hosts",
                     fleet.known_hosts,
@@ -258,7 +271,11 @@ impl Settings {
                     identity.ssh_host_keys,
                     &["/etc/ssh/ssh_host_ed25519_key"],
                 )?,
-                age_keys: list("identity.age_keys", identity.age_keys, &["/var/lib/sops-nix/key.txt"])?,
+                age_keys: list(
+                    "identity.age_keys",
+                    identity.age_keys,
+                    &["/var/lib/sops-nix/key.txt"],
+                )?,
             },
             paths: Paths {
                 state: host("paths.state", paths.state, "/var/lib/reconciler")?,
@@ -271,10 +288,14 @@ impl Settings {
             nix: NixSettings {
                 daemon: absolute(
                     "nix.daemon",
-                    nix.daemon.unwrap_or_else(|| "/nix/var/nix/daemon-socket/socket".to_owned()),
+                    nix.daemon
+                        .unwrap_or_else(|| "/nix/var/nix/daemon-socket/socket".to_owned()),
                 )?,
                 store: absolute("nix.store", nix.store.unwrap_or_else(|| "/nix/store".to_owned()))?,
-                state: absolute("nix.state", nix.state.unwrap_or_else(|| "/nix/var/nix".to_owned()))?,
+                state: absolute(
+                    "nix.state",
+                    nix.state.unwrap_or_else(|| "/nix/var/nix".to_owned()),
+                )?,
                 evaluator_user: nix.evaluator_user,
             },
             policy,
@@ -288,11 +309,17 @@ pub fn host_name_is_usable(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 253
         && !name.starts_with('.')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 fn choice(key: &'static str, value: &str, allowed: &'static [&'static str]) -> SettingsError {
-    SettingsError::Choice { key, value: value.to_owned(), allowed }
+    SettingsError::Choice {
+        key,
+        value: value.to_owned(),
+        allowed,
+    }
 }
 
 fn duration(key: &'static str, value: Option<String>, default: Duration) -> Result<Duration, SettingsError> {
@@ -308,7 +335,9 @@ fn duration(key: &'static str, value: Option<String>, default: Duration) -> Resu
 }
 
 fn absolute(key: &'static str, value: String) -> Result<Utf8PathBuf, SettingsError> {
-    let harmless = value.chars().all(|c| c.is_ascii_alphanumeric() || "/._+-".contains(c));
+    let harmless = value
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "/._+-".contains(c));
     if value.starts_with('/') && harmless && !value.split('/').any(|part| part == "..") {
         Ok(Utf8PathBuf::from(value))
     } else {
@@ -336,7 +365,10 @@ mod tests {
     fn defaults_are_those_of_the_documentation() {
         let settings = settings("[fleet]\nurl = \"file:///f\"\n").unwrap();
         assert_eq!(settings.machine, "cinnabar");
-        assert_eq!((settings.fleet.branch.as_str(), settings.fleet.poll.as_secs()), ("main", 60));
+        assert_eq!(
+            (settings.fleet.branch.as_str(), settings.fleet.poll.as_secs()),
+            ("main", 60)
+        );
         assert_eq!(settings.paths.journal(), "/var/lib/reconciler/journal.db");
         assert_eq!(settings.nix.daemon, "/nix/var/nix/daemon-socket/socket");
         assert_eq!(settings.history, HistoryRule::Forward);
@@ -356,12 +388,30 @@ mod tests {
     fn what_cannot_be_used_is_named() {
         let table = [
             ("", "`fleet.url` is not set: there is no fleet to follow"),
-            ("machine = \"a b\"\n", "`machine` is `a b`, which cannot be the name of a machine (letters, digits, `-`, `_`, `.`)"),
-            ("[fleet]\nurl = \"x\"\npoll = \"soon\"\n", "`fleet.poll` is `soon`, which is no duration such as \"60s\" or \"5min\""),
-            ("[fleet]\nurl = \"x\"\npoll = \"1ms\"\n", "`fleet.poll` is 1ms: it has to be at least one second"),
-            ("[fleet]\nurl = \"x\"\ndirectory = \"../x\"\n", "`fleet.directory` is `../x`: it has to be a folder inside the repository"),
-            ("[fleet]\nurl = \"x\"\n[trust]\nhistory = \"all\"\n", "`trust.history` is `all`; it is one of forward, any"),
-            ("[fleet]\nurl = \"x\"\n[paths]\nstate = \"var\"\n", "`paths.state` is `var`: it has to be an absolute path of letters, digits and `/._+-`"),
+            (
+                "machine = \"a b\"\n",
+                "`machine` is `a b`, which cannot be the name of a machine (letters, digits, `-`, `_`, `.`)",
+            ),
+            (
+                "[fleet]\nurl = \"x\"\npoll = \"soon\"\n",
+                "`fleet.poll` is `soon`, which is no duration such as \"60s\" or \"5min\"",
+            ),
+            (
+                "[fleet]\nurl = \"x\"\npoll = \"1ms\"\n",
+                "`fleet.poll` is 1ms: it has to be at least one second",
+            ),
+            (
+                "[fleet]\nurl = \"x\"\ndirectory = \"../x\"\n",
+                "`fleet.directory` is `../x`: it has to be a folder inside the repository",
+            ),
+            (
+                "[fleet]\nurl = \"x\"\n[trust]\nhistory = \"all\"\n",
+                "`trust.history` is `all`; it is one of forward, any",
+            ),
+            (
+                "[fleet]\nurl = \"x\"\n[paths]\nstate = \"var\"\n",
+                "`paths.state` is `var`: it has to be an absolute path of letters, digits and `/._+-`",
+            ),
         ];
         for (text, message) in table {
             assert_eq!(settings(text).unwrap_err().to_string(), message);

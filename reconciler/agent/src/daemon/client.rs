@@ -40,13 +40,19 @@ pub async fn ask(
 ) -> Result<Option<Ended>, AskError> {
     let stream = match UnixStream::connect(socket).await {
         Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) =>
+        {
             return Ok(None);
         }
         Err(error) => return Err(AskError::Connect(error)),
     };
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(AskError::Send)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(AskError::Send)?;
     tokio::spawn(connection);
     let body = serde_json::to_vec(request).map_err(AskError::Answer)?;
     let request = hyper::Request::post(NOW)
@@ -54,15 +60,21 @@ pub async fn ask(
         .header("content-type", "application/json")
         .body(Full::new(Bytes::from(body)));
     // The parts above are constants; hyper wants the error handled all the same.
-    let Ok(request) = request else { return Err(AskError::Cut) };
+    let Ok(request) = request else {
+        return Err(AskError::Cut);
+    };
     let response = sender.send_request(request).await.map_err(AskError::Send)?;
     if !response.status().is_success() {
-        return Err(AskError::Status { status: response.status().as_u16() });
+        return Err(AskError::Status {
+            status: response.status().as_u16(),
+        });
     }
     let mut body = response.into_body();
     let mut pending = Vec::new();
     while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return Err(AskError::Cut) };
+        let Ok(frame) = frame else {
+            return Err(AskError::Cut);
+        };
         pending.extend_from_slice(frame.data_ref().map(Bytes::as_ref).unwrap_or_default());
         while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = pending.drain(..=end).collect();

@@ -48,7 +48,10 @@ pub(super) struct Asked {
 pub(super) fn listen(path: &Utf8Path) -> Result<mpsc::UnboundedReceiver<Asked>, ControlError> {
     // Whoever holds the lock owns the name: what is there was left by an agent that is gone.
     let _ = std::fs::remove_file(path);
-    let listening = |source| ControlError::Listen { path: path.to_owned(), source };
+    let listening = |source| ControlError::Listen {
+        path: path.to_owned(),
+        source,
+    };
     let listener = UnixListener::bind(path).map_err(listening)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(listening)?;
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -72,5 +75,9 @@ async fn now(State(sender): State<mpsc::UnboundedSender<Asked>>, Json(request): 
         line.push(b'\n');
         Some((Ok::<_, std::convert::Infallible>(Bytes::from(line)), events))
     });
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+    (
+        [(header::CONTENT_TYPE, "application/x-ndjson")],
+        Body::from_stream(lines),
+    )
+        .into_response()
 }

@@ -42,8 +42,16 @@ impl Lock {
     /// Takes it, at once or not at all.
     pub fn take(state: &Utf8Path) -> Result<Lock, LockError> {
         let path = state.join("lock");
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(|source| LockError::Open { path: path.clone(), source })?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path);
+        let file = file.map_err(|source| LockError::Open {
+            path: path.clone(),
+            source,
+        })?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => Ok(Lock { _file: file }),
             Err((_, unix::Error::EWOULDBLOCK)) => Err(LockError::Held),

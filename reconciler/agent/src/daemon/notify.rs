@@ -16,7 +16,8 @@ pub(super) fn notify(socket: Option<&str>, state: State) {
         State::Ready => "READY=1",
         State::Stopping => "STOPPING=1",
     };
-    let sent = address(socket).and_then(|address| UnixDatagram::unbound()?.send_to_addr(message.as_bytes(), &address));
+    let sent = address(socket)
+        .and_then(|address| UnixDatagram::unbound()?.send_to_addr(message.as_bytes(), &address));
     if let Err(error) = sent {
         tracing::warn!("cannot tell systemd {message}: {error}");
     }

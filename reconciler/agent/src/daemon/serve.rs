@@ -54,23 +54,32 @@ pub async fn serve(world: &mut World) -> Result<(), ServeError> {
     let _lock = Lock::take(&world.settings.paths.state)?;
     let mut stop = Stop::listen().map_err(ServeError::Signals)?;
     let mut asked = control::listen(&world.settings.paths.socket())?;
-    world.journal.close_passes("the agent was stopped in the middle of it", world.now())?;
-    let mut presence = Presence { pid: std::process::id(), ..Presence::default() };
+    world
+        .journal
+        .close_passes("the agent was stopped in the middle of it", world.now())?;
+    let mut presence = Presence {
+        pid: std::process::id(),
+        ..Presence::default()
+    };
     presence.write(&world.settings.paths.run)?;
     notify(world.environment.notify.as_deref(), State::Ready);
     tracing::info!(
         "{} follows {} at {}",
         world.settings.machine,
         world.settings.fleet.branch,
-        world.settings.fleet.urls.first().map_or_else(String::new, |url| url_for_logs(url)),
+        world
+            .settings
+            .fleet
+            .urls
+            .first()
+            .map_or_else(String::new, |url| url_for_logs(url)),
     );
 
     let mut memory = Memory::default();
     let mut waiting: Vec<Asked> = Vec::new();
     let mut cause = Cause::Start;
     loop {
-        let request = if let Some(asked) = waiting.first() { Some(asked.request.clone()) } else { None };
-        let request = match request {
+        let request = match waiting.first().map(|asked| asked.request.clone()) {
             Some(request) => Some(request),
             None => tokio::select! {
                 request = look(world, &mut memory, &mut presence, cause) => request?,
@@ -80,7 +89,8 @@ pub async fn serve(world: &mut World) -> Result<(), ServeError> {
         cause = Cause::Poll;
         if let Some(request) = request {
             let listener = (!waiting.is_empty()).then(|| waiting.remove(0).listener);
-            let Some(ended) = make(world, &request, listener, &mut asked, &mut waiting, &mut stop).await else {
+            let Some(ended) = make(world, &request, listener, &mut asked, &mut waiting, &mut stop).await
+            else {
                 break;
             };
             remember(world, &mut memory, &mut presence, &ended)?;
@@ -99,7 +109,9 @@ pub async fn serve(world: &mut World) -> Result<(), ServeError> {
         }
     }
     notify(world.environment.notify.as_deref(), State::Stopping);
-    world.journal.close_passes("the agent was stopped in the middle of it", world.now())?;
+    world
+        .journal
+        .close_passes("the agent was stopped in the middle of it", world.now())?;
     let _ = std::fs::remove_file(world.settings.paths.socket());
     tracing::info!("stopped");
     Ok(())
@@ -184,10 +196,15 @@ fn remember(
     let later = || now.saturating_add(world.settings.fleet.poll).ok();
     memory.retry_at = match ended.outcome {
         Outcome::Converged => None,
-        Outcome::Held | Outcome::EvaluationFailed | Outcome::PreflightFailed | Outcome::BuildFailed
-        | Outcome::Reverted | Outcome::Refused => {
-            world.journal.failure()?.map(|failure| retry::next_try(&failure.of).max(now))
-        }
+        Outcome::Held
+        | Outcome::EvaluationFailed
+        | Outcome::PreflightFailed
+        | Outcome::BuildFailed
+        | Outcome::Reverted
+        | Outcome::Refused => world
+            .journal
+            .failure()?
+            .map(|failure| retry::next_try(&failure.of).max(now)),
         Outcome::RevertFailed => None,
         _ => later(),
     };
@@ -196,7 +213,12 @@ fn remember(
     } else {
         memory.dealt_with = presence.head.clone();
         // A pass that fetched knows the head better than the poll before it.
-        if let Some(head) = world.source.mirror().ok().and_then(|mirror| mirror.head(&world.settings.fleet.branch)) {
+        if let Some(head) = world
+            .source
+            .mirror()
+            .ok()
+            .and_then(|mirror| mirror.head(&world.settings.fleet.branch))
+        {
             memory.dealt_with = Some(head.to_string());
             presence.head = Some(head.to_string());
             presence.checked_at = Some(now);
@@ -213,22 +235,38 @@ fn next_poll(world: &World, memory: &Memory) -> Timestamp {
     // Fresh at every poll; nobody needs to be unable to guess it.
     let jitter = RandomState::new().hash_one(now.as_nanosecond());
     let next = phase::next_poll(now, period, offset, jitter);
-    memory.retry_at.filter(|at| *at > now).map_or(next, |at| at.min(next))
+    memory
+        .retry_at
+        .filter(|at| *at > now)
+        .map_or(next, |at| at.min(next))
 }
 
 fn log(event: &Progress) {
     match event {
-        Progress::Phase { phase, state: PhaseState::Done, detail, .. } => {
+        Progress::Phase {
+            phase,
+            state: PhaseState::Done,
+            detail,
+            ..
+        } => {
             tracing::info!("{}: {detail}", phase.name());
         }
-        Progress::Phase { phase: Phase::Revert, state: PhaseState::Running, .. } => {
+        Progress::Phase {
+            phase: Phase::Revert,
+            state: PhaseState::Running,
+            ..
+        } => {
             tracing::warn!("the activation failed; going back");
         }
         Progress::Log { line, .. } => tracing::debug!("{line}"),
         Progress::Note { text } => tracing::warn!("{text}"),
         Progress::Ended(ended) if ended.outcome == Outcome::Converged => tracing::info!("{}", ended.summary),
         Progress::Ended(ended) => {
-            let causes = ended.causes.iter().map(|cause| format!(": {cause}")).collect::<String>();
+            let causes = ended
+                .causes
+                .iter()
+                .map(|cause| format!(": {cause}"))
+                .collect::<String>();
             tracing::error!("{}: {}{causes}", ended.outcome.name(), ended.summary);
             for line in &ended.details {
                 tracing::error!("  {line}");
@@ -242,7 +280,8 @@ fn log(event: &Progress) {
 }
 
 fn url_for_logs(url: &str) -> String {
-    url.parse::<crate::source::FleetUrl>().map_or_else(|_| String::new(), |url| url.to_string())
+    url.parse::<crate::source::FleetUrl>()
+        .map_or_else(|_| String::new(), |url| url.to_string())
 }
 
 /// The signals that end the agent.
@@ -254,7 +293,10 @@ struct Stop {
 
 impl Stop {
     fn listen() -> std::io::Result<Stop> {
-        Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Stop {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     async fn heard(&mut self) {

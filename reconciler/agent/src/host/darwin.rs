@@ -20,7 +20,9 @@ pub fn supervisor(_root: &Utf8Path) -> Supervisor {
 
 /// Tells one boot from another: the kernel's session UUID, new at every boot.
 pub fn boot_id() -> std::io::Result<String> {
-    let said = std::process::Command::new("/usr/sbin/sysctl").args(["-n", "kern.bootsessionuuid"]).output()?;
+    let said = std::process::Command::new("/usr/sbin/sysctl")
+        .args(["-n", "kern.bootsessionuuid"])
+        .output()?;
     Ok(String::from_utf8_lossy(&said.stdout).trim().to_owned())
 }
 
@@ -28,5 +30,7 @@ pub fn boot_id() -> std::io::Result<String> {
 /// on Linux.
 #[must_use]
 pub fn bounded(program: &Path, _memory: u64, limit: Duration) -> Command {
-    Command::new("/usr/bin/nice", limit).args(["-n", "10"]).arg(program)
+    Command::new("/usr/bin/nice", limit)
+        .args(["-n", "10"])
+        .arg(program)
 }

@@ -47,8 +47,9 @@ impl Environment {
     #[must_use]
     pub fn read() -> Environment {
         let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        let mut folders: Vec<PathBuf> =
-            env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
+        let mut folders: Vec<PathBuf> = env::var_os("PATH")
+            .map(|path| env::split_paths(&path).collect())
+            .unwrap_or_default();
         for folder in USUAL_FOLDERS {
             if !folders.iter().any(|known| known == folder) {
                 folders.push(PathBuf::from(folder));
@@ -67,7 +68,11 @@ impl Environment {
     /// The search path as one variable.
     #[must_use]
     pub fn search_path(&self) -> String {
-        self.folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(":")
+        self.folders
+            .iter()
+            .map(|folder| folder.display().to_string())
+            .collect::<Vec<_>>()
+            .join(":")
     }
 }
 

@@ -18,12 +18,18 @@ pub enum Supervisor {
 #[must_use]
 pub fn supervisor(root: &Utf8Path) -> Supervisor {
     // What sd_booted(3) looks at.
-    if root == "/" && Path::new("/run/systemd/system").is_dir() { Supervisor::Systemd } else { Supervisor::Detached }
+    if root == "/" && Path::new("/run/systemd/system").is_dir() {
+        Supervisor::Systemd
+    } else {
+        Supervisor::Detached
+    }
 }
 
 /// Tells one boot from another.
 pub fn boot_id() -> std::io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned())
 }
 
 /// `program` with a bound on its address space, in bytes, at low priority.

@@ -56,8 +56,9 @@ impl JournalError {
     /// Whether the disk is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let (JournalError::Open { source, .. } | JournalError::Read { source, .. } | JournalError::Write { source, .. }) =
-            self
+        let (JournalError::Open { source, .. }
+        | JournalError::Read { source, .. }
+        | JournalError::Write { source, .. }) = self
         else {
             return false;
         };
@@ -66,6 +67,9 @@ impl JournalError {
 }
 
 /// A column whose text is not what this agent writes there.
-pub(super) fn malformed<E: std::error::Error + Send + Sync + 'static>(column: usize, error: E) -> rusqlite::Error {
+pub(super) fn malformed<E: std::error::Error + Send + Sync + 'static>(
+    column: usize,
+    error: E,
+) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
 }

@@ -50,7 +50,9 @@ impl Journal {
     /// The failure of the revision that was tried last, if it failed.
     pub fn failure(&self) -> Result<Option<Failure>, JournalError> {
         // A record of an unknown shape is no failure to remember: trying again is always safe.
-        Ok(self.fact("failure")?.and_then(|text| serde_json::from_str(&text).ok()))
+        Ok(self
+            .fact("failure")?
+            .and_then(|text| serde_json::from_str(&text).ok()))
     }
 
     /// Remembers a failure, or forgets it.
@@ -63,14 +65,19 @@ impl Journal {
 
     fn fact(&self, name: &str) -> Result<Option<String>, JournalError> {
         self.connection
-            .query_row("SELECT value FROM facts WHERE name = ?1", [name], |row| row.get(0))
+            .query_row("SELECT value FROM facts WHERE name = ?1", [name], |row| {
+                row.get(0)
+            })
             .optional()
             .map_err(JournalError::reading("a fact"))
     }
 
     fn set_fact(&self, name: &str, value: &str) -> Result<(), JournalError> {
         self.connection
-            .execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?1, ?2)", params![name, value])
+            .execute(
+                "INSERT OR REPLACE INTO facts (name, value) VALUES (?1, ?2)",
+                params![name, value],
+            )
             .map(|_| ())
             .map_err(JournalError::writing("a fact"))
     }

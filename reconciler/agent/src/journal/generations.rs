@@ -95,7 +95,9 @@ fn generation(row: &Row<'_>) -> rusqlite::Result<Generation> {
             kind: GenerationKind::from_name(&kind),
             health: row.get(10)?,
         },
-        activated_at: activated_at.parse().map_err(|error: jiff::Error| malformed(11, error))?,
+        activated_at: activated_at
+            .parse()
+            .map_err(|error: jiff::Error| malformed(11, error))?,
         took_ms: row.get(12)?,
     })
 }
@@ -116,7 +118,11 @@ impl Journal {
     /// One generation by its number.
     pub fn generation(&self, number: u64) -> Result<Option<Generation>, JournalError> {
         self.connection
-            .query_row(&format!("SELECT {COLUMNS} FROM generations WHERE number = ?1"), [number], generation)
+            .query_row(
+                &format!("SELECT {COLUMNS} FROM generations WHERE number = ?1"),
+                [number],
+                generation,
+            )
             .optional()
             .map_err(JournalError::reading("a generation"))
     }
@@ -134,19 +140,39 @@ impl Journal {
 
     /// The newest generation of a revision.
     pub fn generation_of(&self, revision: &str) -> Result<Option<Generation>, JournalError> {
-        Ok(self.generations()?.into_iter().find(|generation| generation.record.revision == revision))
+        Ok(self
+            .generations()?
+            .into_iter()
+            .find(|generation| generation.record.revision == revision))
     }
 
     /// Records a generation and returns its number.
-    pub fn add_generation(&self, new: &NewGeneration, at: Timestamp, took_ms: u64) -> Result<u64, JournalError> {
+    pub fn add_generation(
+        &self,
+        new: &NewGeneration,
+        at: Timestamp,
+        took_ms: u64,
+    ) -> Result<u64, JournalError> {
         let number = self.next_generation()?;
         self.connection
             .execute(
-                &format!("INSERT INTO generations ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)"),
+                &format!(
+                    "INSERT INTO generations ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)"
+                ),
                 params![
-                    number, new.revision, new.subject, new.class, new.system, new.toplevel,
-                    new.profile_generation, new.secrets, new.requirements, new.kind.name(), new.health,
-                    at.to_string(), took_ms
+                    number,
+                    new.revision,
+                    new.subject,
+                    new.class,
+                    new.system,
+                    new.toplevel,
+                    new.profile_generation,
+                    new.secrets,
+                    new.requirements,
+                    new.kind.name(),
+                    new.health,
+                    at.to_string(),
+                    took_ms
                 ],
             )
             .map_err(JournalError::writing("a generation"))?;
@@ -156,14 +182,21 @@ impl Journal {
     /// The number the next generation will have.
     pub fn next_generation(&self) -> Result<u64, JournalError> {
         self.connection
-            .query_row("SELECT coalesce(max(number), 0) + 1 FROM generations", [], |row| row.get(0))
+            .query_row(
+                "SELECT coalesce(max(number), 0) + 1 FROM generations",
+                [],
+                |row| row.get(0),
+            )
             .map_err(JournalError::reading("the last generation's number"))
     }
 
     /// Records that the generation in force now has other secrets of the same content.
     pub fn set_generation_secrets(&self, number: u64, secrets: Option<u64>) -> Result<(), JournalError> {
         self.connection
-            .execute("UPDATE generations SET secrets = ?2 WHERE number = ?1", params![number, secrets])
+            .execute(
+                "UPDATE generations SET secrets = ?2 WHERE number = ?1",
+                params![number, secrets],
+            )
             .map(|_| ())
             .map_err(JournalError::writing("a generation's secrets"))
     }

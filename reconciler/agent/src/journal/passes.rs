@@ -42,7 +42,8 @@ const COLUMNS: &str = "id, cause, started_at, finished_at, revision, subject, ou
 
 fn pass(row: &Row<'_>) -> rusqlite::Result<PassRecord> {
     let time = |column: usize, text: String| {
-        text.parse::<Timestamp>().map_err(|error| malformed(column, error))
+        text.parse::<Timestamp>()
+            .map_err(|error| malformed(column, error))
     };
     let started: String = row.get(2)?;
     let finished: Option<String> = row.get(3)?;
@@ -64,7 +65,10 @@ impl Journal {
     /// Records that a pass begins.
     pub fn begin_pass(&self, cause: &str, at: Timestamp) -> Result<i64, JournalError> {
         self.connection
-            .execute("INSERT INTO passes (cause, started_at) VALUES (?1, ?2)", params![cause, at.to_string()])
+            .execute(
+                "INSERT INTO passes (cause, started_at) VALUES (?1, ?2)",
+                params![cause, at.to_string()],
+            )
             .map_err(JournalError::writing("a pass"))?;
         Ok(self.connection.last_insert_rowid())
     }

@@ -50,7 +50,10 @@ impl Journal {
         let at = pin.since.to_string();
         let transaction = self.connection.transaction().map_err(writing())?;
         transaction
-            .execute("UPDATE pins SET ended_at = ?1 WHERE ended_at IS NULL", params![at])
+            .execute(
+                "UPDATE pins SET ended_at = ?1 WHERE ended_at IS NULL",
+                params![at],
+            )
             .map_err(writing())?;
         transaction
             .execute(
@@ -65,7 +68,10 @@ impl Journal {
     pub fn end_pin(&self, at: Timestamp) -> Result<Option<Pin>, JournalError> {
         let pin = self.pin()?;
         self.connection
-            .execute("UPDATE pins SET ended_at = ?1 WHERE ended_at IS NULL", params![at.to_string()])
+            .execute(
+                "UPDATE pins SET ended_at = ?1 WHERE ended_at IS NULL",
+                params![at.to_string()],
+            )
             .map_err(JournalError::writing("the end of the pin"))?;
         Ok(pin)
     }

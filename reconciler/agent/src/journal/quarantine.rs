@@ -47,7 +47,8 @@ impl Journal {
         let rows = statement
             .query_map([], |row| {
                 let time = |column: usize, text: String| {
-                    text.parse::<Timestamp>().map_err(|error| malformed(column, error))
+                    text.parse::<Timestamp>()
+                        .map_err(|error| malformed(column, error))
                 };
                 let until: Option<String> = row.get(4)?;
                 Ok(Quarantined {

@@ -43,7 +43,9 @@ pub struct Journal {
 impl Journal {
     /// Opens the journal for the agent, making it if there is none.
     pub fn open(path: &Utf8Path) -> Result<Journal, JournalError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let journal = Journal::connect(path, flags)?;
         journal.migrate(path)?;
         Ok(journal)
@@ -64,13 +66,22 @@ impl Journal {
     }
 
     fn connect(path: &Utf8Path, flags: OpenFlags) -> Result<Journal, JournalError> {
-        let opening = |source| JournalError::Open { path: path.to_owned(), source };
+        let opening = |source| JournalError::Open {
+            path: path.to_owned(),
+            source,
+        };
         if flags.contains(OpenFlags::SQLITE_OPEN_CREATE) {
             // Made here, so that its mode is ours; what SQLite puts beside it takes the same.
-            let _ = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+            let _ = std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path);
         }
         let connection = Connection::open_with_flags(path, flags).map_err(opening)?;
-        connection.busy_timeout(Duration::from_secs(10)).map_err(opening)?;
+        connection
+            .busy_timeout(Duration::from_secs(10))
+            .map_err(opening)?;
         connection
             .execute_batch(
                 // A small page cache: the journal is a few hundred rows, and the agent idles for months.
@@ -85,9 +96,16 @@ impl Journal {
         let found: i64 = self
             .connection
             .query_row("PRAGMA user_version", [], |row| row.get(0))
-            .map_err(|source| JournalError::Open { path: path.to_owned(), source })?;
+            .map_err(|source| JournalError::Open {
+                path: path.to_owned(),
+                source,
+            })?;
         if found > VERSION {
-            return Err(JournalError::Newer { path: path.to_owned(), found, known: VERSION });
+            return Err(JournalError::Newer {
+                path: path.to_owned(),
+                found,
+                known: VERSION,
+            });
         }
         Ok(found)
     }
@@ -95,8 +113,13 @@ impl Journal {
     fn migrate(&self, path: &Utf8Path) -> Result<(), JournalError> {
         if self.version(path)? == 0 {
             self.connection
-                .execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"))
-                .map_err(|source| JournalError::Open { path: path.to_owned(), source })?;
+                .execute_batch(&format!(
+                    "BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
+                ))
+                .map_err(|source| JournalError::Open {
+                    path: path.to_owned(),
+                    source,
+                })?;
         }
         Ok(())
     }
@@ -115,8 +138,16 @@ mod tests {
         raw.execute_batch("PRAGMA user_version = 99").unwrap();
         drop(raw);
         let error = Journal::open(&path).unwrap_err();
-        assert!(error.to_string().ends_with("has format 99, and this version knows formats up to 1"), "{error}");
-        assert!(matches!(Journal::open_existing(&path), Err(JournalError::Newer { .. })));
+        assert!(
+            error
+                .to_string()
+                .ends_with("has format 99, and this version knows formats up to 1"),
+            "{error}"
+        );
+        assert!(matches!(
+            Journal::open_existing(&path),
+            Err(JournalError::Newer { .. })
+        ));
     }
 
     #[test]

@@ -34,8 +34,10 @@ pub struct TransactionRecord {
 const COLUMNS: &str = "id, intent, state, boot_id, started_at, finished_at, outcome, reason, generation";
 
 fn transaction(row: &Row<'_>) -> rusqlite::Result<TransactionRecord> {
-    let time =
-        |column: usize, text: String| text.parse::<Timestamp>().map_err(|error| malformed(column, error));
+    let time = |column: usize, text: String| {
+        text.parse::<Timestamp>()
+            .map_err(|error| malformed(column, error))
+    };
     let (intent, state): (String, String) = (row.get(1)?, row.get(2)?);
     let finished: Option<String> = row.get(5)?;
     let outcome: Option<String> = row.get(6)?;
@@ -98,7 +100,10 @@ impl Journal {
         let writing = || JournalError::writing("a step of a transaction");
         let transaction = self.connection.transaction().map_err(writing())?;
         transaction
-            .execute("UPDATE transactions SET state = ?2 WHERE id = ?1", params![id, state])
+            .execute(
+                "UPDATE transactions SET state = ?2 WHERE id = ?1",
+                params![id, state],
+            )
             .map_err(writing())?;
         transaction
             .execute(
@@ -131,7 +136,9 @@ impl Journal {
     pub fn open_transaction(&self) -> Result<Option<TransactionRecord>, JournalError> {
         self.connection
             .query_row(
-                &format!("SELECT {COLUMNS} FROM transactions WHERE finished_at IS NULL ORDER BY id DESC LIMIT 1"),
+                &format!(
+                    "SELECT {COLUMNS} FROM transactions WHERE finished_at IS NULL ORDER BY id DESC LIMIT 1"
+                ),
                 [],
                 transaction,
             )
@@ -144,7 +151,9 @@ impl Journal {
         let reading = || JournalError::reading("the transactions");
         let mut statement = self
             .connection
-            .prepare(&format!("SELECT {COLUMNS} FROM transactions ORDER BY id DESC LIMIT ?1"))
+            .prepare(&format!(
+                "SELECT {COLUMNS} FROM transactions ORDER BY id DESC LIMIT ?1"
+            ))
             .map_err(reading())?;
         let rows = statement.query_map([limit], transaction).map_err(reading())?;
         rows.collect::<Result<_, _>>().map_err(reading())

@@ -99,15 +99,23 @@ pub async fn build(
     let drv = StorePath::parse(store.as_str(), &derivation.drv)?;
     let out = StorePath::parse(store.as_str(), &derivation.out)?;
     let toplevel = || derivation.name.clone();
-    let failing = |source| BuildError::Daemon { toplevel: toplevel(), source };
+    let failing = |source| BuildError::Daemon {
+        toplevel: toplevel(),
+        source,
+    };
     // Protected first, looked for then: a collection in between cannot take it.
     client.add_temp_root(&drv).await.map_err(failing)?;
     client.add_temp_root(&out).await.map_err(failing)?;
     if client.is_valid_path(&out).await.map_err(failing)? {
-        return Ok(Built { path: out.to_string().into(), fresh: Fresh::Present });
+        return Ok(Built {
+            path: out.to_string().into(),
+            fresh: Fresh::Present,
+        });
     }
     if !client.is_valid_path(&drv).await.map_err(failing)? {
-        return Err(BuildError::Collected { drv: derivation.drv.clone() });
+        return Err(BuildError::Collected {
+            drv: derivation.drv.clone(),
+        });
     }
 
     let mut progress = Progress::new();
@@ -119,13 +127,19 @@ pub async fn build(
         progress.apply(&event);
         on_progress(&progress);
     };
-    let targets = [DerivedPath::Built { drv: drv.clone(), outputs: Outputs::All }];
+    let targets = [DerivedPath::Built {
+        drv: drv.clone(),
+        outputs: Outputs::All,
+    }];
     let building = client.build_paths_with_results(&targets, BuildMode::Normal, &mut sink);
     let results = match limit {
         // A build given up is dropped: the connection closes, and the daemon ends its builders.
         Some(limit) => tokio::time::timeout(limit, building)
             .await
-            .map_err(|_| BuildError::TooSlow { toplevel: toplevel(), limit })?,
+            .map_err(|_| BuildError::TooSlow {
+                toplevel: toplevel(),
+                limit,
+            })?,
         None => building.await,
     };
     let results = results.map_err(failing)?;
@@ -135,34 +149,60 @@ pub async fn build(
     if !client.is_valid_path(&out).await.map_err(failing)? {
         return Err(BuildError::NoResult { toplevel: toplevel() });
     }
-    let fresh = Fresh::Made { built: progress.builds().done.max(1), fetched: progress.copies().done };
-    Ok(Built { path: out.to_string().into(), fresh })
+    let fresh = Fresh::Made {
+        built: progress.builds().done.max(1),
+        fetched: progress.copies().done,
+    };
+    Ok(Built {
+        path: out.to_string().into(),
+        fresh,
+    })
 }
 
 fn failed(drv: &StorePath, result: &BuildResult, culprits: &[String], progress: &Progress) -> BuildError {
     // Of a failed dependency the result only says that there is one; the log lines name it.
     let culprit = match result.status {
-        BuildStatus::DependencyFailed => culprits.iter().find_map(|path| StorePath::from_absolute(path).ok()),
+        BuildStatus::DependencyFailed => culprits
+            .iter()
+            .find_map(|path| StorePath::from_absolute(path).ok()),
         _ => None,
     };
     let culprit = culprit.as_ref().unwrap_or(drv);
     let log = progress.failed_log(culprit).unwrap_or_default();
-    let log = log.get(log.len().saturating_sub(LOG_LINES)..).unwrap_or_default().to_vec();
+    let log = log
+        .get(log.len().saturating_sub(LOG_LINES)..)
+        .unwrap_or_default()
+        .to_vec();
     // The daemon's message repeats the log, indented, below its first line.
     let message = crate::text::plain(&result.message);
-    let message = message.lines().next().unwrap_or_default().trim_end_matches([';', ':']).to_owned();
-    BuildError::Failed { drv: culprit.to_string(), message, log }
+    let message = message
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches([';', ':'])
+        .to_owned();
+    BuildError::Failed {
+        drv: culprit.to_string(),
+        message,
+        log,
+    }
 }
 
 /// `error: builder for '/nix/store/….drv' failed …`, or `Cannot build '/nix/store/….drv'` since 2.30.
 fn culprit(line: &str) -> Option<String> {
-    let rest = ["builder for '", "Cannot build '"].iter().find_map(|sign| line.split_once(sign))?.1;
+    let rest = ["builder for '", "Cannot build '"]
+        .iter()
+        .find_map(|sign| line.split_once(sign))?
+        .1;
     let (path, _) = rest.split_once('\'')?;
     path.ends_with(".drv").then(|| path.to_owned())
 }
 
 fn name(drv: &str) -> String {
-    StorePath::from_absolute(drv).map_or_else(|_| drv.to_owned(), |path| path.name().trim_end_matches(".drv").to_owned())
+    StorePath::from_absolute(drv).map_or_else(
+        |_| drv.to_owned(),
+        |path| path.name().trim_end_matches(".drv").to_owned(),
+    )
 }
 
 #[cfg(test)]
@@ -172,8 +212,14 @@ mod tests {
     #[test]
     fn the_culprit_is_found_in_either_wording() {
         let drv = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a.drv";
-        assert_eq!(culprit(&format!("error: builder for '{drv}' failed with exit code 1")).as_deref(), Some(drv));
-        assert_eq!(culprit(&format!("error: Cannot build '{drv}'.")).as_deref(), Some(drv));
+        assert_eq!(
+            culprit(&format!("error: builder for '{drv}' failed with exit code 1")).as_deref(),
+            Some(drv)
+        );
+        assert_eq!(
+            culprit(&format!("error: Cannot build '{drv}'.")).as_deref(),
+            Some(drv)
+        );
         assert_eq!(culprit("error: builder for 'x' failed"), None);
         assert_eq!(name(drv), "a");
     }

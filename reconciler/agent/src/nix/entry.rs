@@ -119,7 +119,10 @@ impl Entry {
             serde_json::Value::Object(roles) => roles.len(),
             _ => 1,
         };
-        self.metadata.roles.as_object().map_or(0, |roles| roles.values().map(count).sum())
+        self.metadata
+            .roles
+            .as_object()
+            .map_or(0, |roles| roles.values().map(count).sum())
     }
 }
 
@@ -155,5 +158,8 @@ impl Versioned for Derivation {
 
 /// Settings that `nix` reads from `NIX_CONFIG`, one a line.
 pub(super) fn nix_config(options: &BTreeMap<&str, String>) -> String {
-    options.iter().map(|(name, value)| format!("{name} = {value}\n")).collect()
+    options
+        .iter()
+        .map(|(name, value)| format!("{name} = {value}\n"))
+        .collect()
 }

@@ -138,7 +138,9 @@ impl EvaluateError {
             EvaluateError::Nix { trace, .. }
             | EvaluateError::OutOfMemory { trace, .. }
             | EvaluateError::TooSlow { trace, .. }
-            | EvaluateError::Killed { trace, .. } => Some(trace.as_str()).filter(|trace| !trace.trim().is_empty()),
+            | EvaluateError::Killed { trace, .. } => {
+                Some(trace.as_str()).filter(|trace| !trace.trim().is_empty())
+            }
             _ => None,
         }
     }
@@ -167,7 +169,10 @@ impl Evaluator<'_> {
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Entry, EvaluateError> {
         let metadata: Metadata = self.step(source, directory, machine, "metadata", on_line).await?;
-        Ok(Entry { revision: source.revision, metadata })
+        Ok(Entry {
+            revision: source.revision,
+            metadata,
+        })
     }
 
     /// Evaluates the toplevel, which writes its derivation to the store.
@@ -209,8 +214,20 @@ impl Evaluator<'_> {
         ]);
         let nix = self.tools.nix_path();
         let command = crate::host::bounded(nix, self.limits.memory, self.limits.time)
-            .args(["--extra-experimental-features", "nix-command flakes", "eval", "--json"])
-            .args(["--no-update-lock-file", "--show-trace", "--log-format", "raw", "--expr", &expression])
+            .args([
+                "--extra-experimental-features",
+                "nix-command flakes",
+                "eval",
+                "--json",
+            ])
+            .args([
+                "--no-update-lock-file",
+                "--show-trace",
+                "--log-format",
+                "raw",
+                "--expr",
+                &expression,
+            ])
             .env("NIX_CONFIG", nix_config(&options))
             .env("HOME", self.home.as_str())
             .env("XDG_CACHE_HOME", self.home.join("cache").as_str())
@@ -219,7 +236,10 @@ impl Evaluator<'_> {
         let finished = match self.tools.command(command).run(on_line).await {
             Ok(finished) => finished,
             Err(RunError::TimedOut { limit, stderr, .. }) => {
-                return Err(EvaluateError::TooSlow { limit, trace: text::plain(&stderr) });
+                return Err(EvaluateError::TooSlow {
+                    limit,
+                    trace: text::plain(&stderr),
+                });
             }
             Err(error) => return Err(EvaluateError::Run(error)),
         };
@@ -236,10 +256,12 @@ impl Evaluator<'_> {
         let machine = machine.to_owned();
         Err(EvaluateError::Unusable(match answer {
             Answer::Ok(answer) => return Ok(answer),
-            Answer::NoFlake { .. } => UnusableEntry::NoFlake { directory: directory.to_owned() },
+            Answer::NoFlake { .. } => UnusableEntry::NoFlake {
+                directory: directory.to_owned(),
+            },
             Answer::Unlocked { inputs, .. } => UnusableEntry::Unlocked { inputs },
             Answer::NoMachine { machines, .. } => {
-                let machines = reconciler_inventory::closest(&machine, &machines)
+                let machines = reconciler_inventory::closest_first(&machine, &machines)
                     .into_iter()
                     .map(str::to_owned)
                     .collect();
@@ -255,13 +277,21 @@ impl Evaluator<'_> {
 /// `GC Warning: Out of Memory!` or aborts; both end it in ways that differ by version.
 fn failed(exit: Exit, trace: String, memory: u64) -> EvaluateError {
     let lower = trace.to_lowercase();
-    let starved = ["out of memory", "bad_alloc", "cannot allocate memory", "too many heap sections"];
+    let starved = [
+        "out of memory",
+        "bad_alloc",
+        "cannot allocate memory",
+        "too many heap sections",
+    ];
     if starved.iter().any(|sign| lower.contains(sign)) {
         return EvaluateError::OutOfMemory { limit: memory, trace };
     }
     match exit {
         Exit::Signal(_) if !lower.contains("error:") => EvaluateError::Killed { exit, trace },
-        _ => EvaluateError::Nix { summary: summary(&trace), trace },
+        _ => EvaluateError::Nix {
+            summary: summary(&trace),
+            trace,
+        },
     }
 }
 
@@ -297,7 +327,10 @@ mod tests {
 
     #[test]
     fn the_summary_is_the_sentence_of_either_order() {
-        assert_eq!(summary("error: attribute 'x' missing\n\n       at «string»:1:1:\n"), "attribute 'x' missing");
+        assert_eq!(
+            summary("error: attribute 'x' missing\n\n       at «string»:1:1:\n"),
+            "attribute 'x' missing"
+        );
         let newer = "error:\n       … while evaluating the attribute 'a'\n\n       error: boom happened\n";
         assert_eq!(summary(newer), "boom happened");
         assert_eq!(summary("\n"), "nix eval failed and did not say why");
@@ -317,9 +350,21 @@ mod tests {
             _ => "other",
         };
         assert_eq!(kind(Exit::Code(1), "error: out of memory\n"), "memory");
-        assert_eq!(kind(Exit::Signal(6), "GC Warning: Out of Memory! Returning NULL!\n"), "memory");
+        assert_eq!(
+            kind(Exit::Signal(6), "GC Warning: Out of Memory! Returning NULL!\n"),
+            "memory"
+        );
         assert_eq!(kind(Exit::Signal(9), ""), "killed");
-        assert_eq!(kind(Exit::Signal(11), "error: stack overflow (possible infinite recursion)\n"), "nix");
-        assert_eq!(kind(Exit::Code(1), "error: infinite recursion encountered\n"), "nix");
+        assert_eq!(
+            kind(
+                Exit::Signal(11),
+                "error: stack overflow (possible infinite recursion)\n"
+            ),
+            "nix"
+        );
+        assert_eq!(
+            kind(Exit::Code(1), "error: infinite recursion encountered\n"),
+            "nix"
+        );
     }
 }

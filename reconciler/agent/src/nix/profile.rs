@@ -43,14 +43,22 @@ impl Profile {
     #[must_use]
     pub fn generation(&self) -> Option<u64> {
         let link = self.path.read_link_utf8().ok()?;
-        link.file_name()?.strip_prefix(self.path.file_name()?)?.strip_prefix('-')?.strip_suffix("-link")?.parse().ok()
+        link.file_name()?
+            .strip_prefix(self.path.file_name()?)?
+            .strip_prefix('-')?
+            .strip_suffix("-link")?
+            .parse()
+            .ok()
     }
 
     /// What a generation points at.
     #[must_use]
     pub fn target(&self, generation: u64) -> Option<Utf8PathBuf> {
         let name = self.path.file_name()?;
-        self.path.with_file_name(format!("{name}-{generation}-link")).read_link_utf8().ok()
+        self.path
+            .with_file_name(format!("{name}-{generation}-link"))
+            .read_link_utf8()
+            .ok()
     }
 
     /// Makes it point at `toplevel` and returns the generation.
@@ -73,8 +81,11 @@ impl Profile {
         target: Option<&Utf8Path>,
     ) -> Result<Option<u64>, ProfileError> {
         match (generation, target) {
-            (Some(number), target) if self.target(number).is_some() && self.target(number).as_deref() == target => {
-                self.nix_env(tools, &["--switch-generation", &number.to_string()]).await?;
+            (Some(number), target)
+                if self.target(number).is_some() && self.target(number).as_deref() == target =>
+            {
+                self.nix_env(tools, &["--switch-generation", &number.to_string()])
+                    .await?;
             }
             (_, Some(target)) => self.nix_env(tools, &["--set", target.as_str()]).await?,
             // There was no profile before: what it points at now is harmless, since nothing booted from it.

@@ -59,11 +59,17 @@ impl Roots {
     pub fn open(nix_state: &Utf8Path, agent_state: &Utf8Path) -> Result<Roots, DurableError> {
         let direct = nix_state.join("gcroots/reconciler");
         if durable::folder(&direct, 0o755).is_ok() {
-            return Ok(Roots { folder: direct, reach: Reach::Direct });
+            return Ok(Roots {
+                folder: direct,
+                reach: Reach::Direct,
+            });
         }
         let folder = agent_state.join("gcroots");
         durable::folder(&folder, 0o755)?;
-        Ok(Roots { folder, reach: Reach::Indirect })
+        Ok(Roots {
+            folder,
+            reach: Reach::Indirect,
+        })
     }
 
     /// The name of a generation's root.
@@ -89,33 +95,46 @@ impl Roots {
         let source = self.folder.join(from);
         match source.read_link_utf8() {
             Ok(target) => self.link(to, &target).map(|_| ()),
-            Err(source) => Err(RootError::Clean { folder: self.folder.clone(), source }),
+            Err(source) => Err(RootError::Clean {
+                folder: self.folder.clone(),
+                source,
+            }),
         }
     }
 
     /// Whether a name protects exactly `target`.
     #[must_use]
     pub fn protects(&self, name: &str, target: &Utf8Path) -> bool {
-        self.folder.join(name).read_link_utf8().is_ok_and(|found| found == target)
+        self.folder
+            .join(name)
+            .read_link_utf8()
+            .is_ok_and(|found| found == target)
     }
 
     /// Gives up every root but those named.
     pub fn keep(&self, names: &[String]) -> Result<(), RootError> {
-        let cleaning = |source| RootError::Clean { folder: self.folder.clone(), source };
+        let cleaning = |source| RootError::Clean {
+            folder: self.folder.clone(),
+            source,
+        };
         for entry in self.folder.read_dir_utf8().map_err(cleaning)? {
             let entry = entry.map_err(cleaning)?;
             if !names.iter().any(|name| name == entry.file_name()) {
                 std::fs::remove_file(entry.path()).map_err(cleaning)?;
             }
         }
-        durable::sync_folder(&self.folder)
-            .map_err(|source| RootError::Link { target: self.folder.clone(), source })
+        durable::sync_folder(&self.folder).map_err(|source| RootError::Link {
+            target: self.folder.clone(),
+            source,
+        })
     }
 
     fn link(&self, name: &str, target: &Utf8Path) -> Result<Utf8PathBuf, RootError> {
         let link = self.folder.join(name);
-        durable::replace_link(&link, target)
-            .map_err(|source| RootError::Link { target: target.to_owned(), source })?;
+        durable::replace_link(&link, target).map_err(|source| RootError::Link {
+            target: target.to_owned(),
+            source,
+        })?;
         Ok(link)
     }
 }

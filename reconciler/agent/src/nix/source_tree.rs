@@ -75,7 +75,9 @@ pub async fn add_source(
     revision: Revision,
 ) -> Result<SourceTree, AddSourceError> {
     let folder = mirror.to_owned();
-    let packed = tokio::task::spawn_blocking(move || pack(&folder, revision)).await.map_err(AddSourceError::Cut)??;
+    let packed = tokio::task::spawn_blocking(move || pack(&folder, revision))
+        .await
+        .map_err(AddSourceError::Cut)??;
     let nar = tokio::fs::File::from_std(packed.nar);
     let info = client
         .add_to_store_recursive(NAME, nar, &mut ())
@@ -98,7 +100,10 @@ struct Packed {
 
 fn pack(folder: &Utf8Path, revision: Revision) -> Result<Packed, AddSourceError> {
     let reading = |source| AddSourceError::Mirror { revision, source };
-    let keeping = |source| AddSourceError::Keep { folder: folder.to_owned(), source };
+    let keeping = |source| AddSourceError::Keep {
+        folder: folder.to_owned(),
+        source,
+    };
     let packing = |source| AddSourceError::Pack { revision, source };
     let mirror = Mirror::open_or_create(folder).map_err(reading)?;
     let commit = mirror.commit(revision.oid()).map_err(reading)?;
@@ -106,9 +111,13 @@ fn pack(folder: &Utf8Path, revision: Revision) -> Result<Packed, AddSourceError>
     let tree = mirror.tree(revision.oid()).map_err(reading)?;
     // A file without a name: a tree may be large, and the agent is to stay small.
     let mut out = tempfile::tempfile_in(folder).map_err(keeping)?;
-    let nar = Encoder::new(BufWriter::new(&mut out)).map_err(|error| packing(WalkError::Visitor(error.into())))?;
+    let nar =
+        Encoder::new(BufWriter::new(&mut out)).map_err(|error| packing(WalkError::Visitor(error.into())))?;
     let nar = write(&tree, nar).map_err(packing)?;
-    nar.finish().map_err(|error| packing(WalkError::Visitor(error.into())))?.into_inner().map_err(|error| keeping(error.into_error()))?;
+    nar.finish()
+        .map_err(|error| packing(WalkError::Visitor(error.into())))?
+        .into_inner()
+        .map_err(|error| keeping(error.into_error()))?;
     out.rewind().map_err(keeping)?;
     Ok(Packed {
         nar: out,
@@ -135,7 +144,12 @@ fn write<W: io::Write>(tree: &TreeView<'_>, mut nar: Encoder<W>) -> Result<Encod
                         _ => FileMode::Regular,
                     };
                     tree.with_blob(entry.oid, |content| {
-                        nar.file(&entry.name, mode, u64::try_from(content.len()).unwrap_or(u64::MAX), content)
+                        nar.file(
+                            &entry.name,
+                            mode,
+                            u64::try_from(content.len()).unwrap_or(u64::MAX),
+                            content,
+                        )
                     })??;
                 }
             },

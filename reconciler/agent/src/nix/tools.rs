@@ -48,14 +48,25 @@ pub struct NixTools {
 
 impl NixTools {
     /// Finds the commands in `folders` and asks for their version.
-    pub async fn find(folders: &[PathBuf], settings: &NixSettings, paths: &Paths) -> Result<NixTools, ToolError> {
+    pub async fn find(
+        folders: &[PathBuf],
+        settings: &NixSettings,
+        paths: &Paths,
+    ) -> Result<NixTools, ToolError> {
         let find = |program: &'static str| {
-            locate(program, folders).ok_or_else(|| ToolError::Missing { program, folders: folders.to_vec() })
+            locate(program, folders).ok_or_else(|| ToolError::Missing {
+                program,
+                folders: folders.to_vec(),
+            })
         };
         let mut tools = NixTools {
             nix: find("nix")?,
             nix_env: find("nix-env")?,
-            search_path: folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(":"),
+            search_path: folders
+                .iter()
+                .map(|folder| folder.display().to_string())
+                .collect::<Vec<_>>()
+                .join(":"),
             environment: environment(settings, paths),
             version: String::new(),
         };
@@ -65,7 +76,9 @@ impl NixTools {
             .await
             .map_err(ToolError::Version)?;
         let said = String::from_utf8_lossy(&said.stdout).trim().to_owned();
-        let Some((found, version)) = version(&said) else { return Err(ToolError::NoVersion { said }) };
+        let Some((found, version)) = version(&said) else {
+            return Err(ToolError::NoVersion { said });
+        };
         if version < OLDEST {
             return Err(ToolError::TooOld { found });
         }
@@ -96,7 +109,9 @@ impl NixTools {
     #[must_use]
     pub fn command(&self, command: Command) -> Command {
         let command = command.env("PATH", &self.search_path);
-        self.environment.iter().fold(command, |command, (name, value)| command.env(name, value))
+        self.environment
+            .iter()
+            .fold(command, |command, (name, value)| command.env(name, value))
     }
 
     /// The version, as Nix writes it.

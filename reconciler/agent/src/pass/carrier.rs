@@ -25,9 +25,11 @@ impl Carrier for HostCarrier<'_, '_> {
         match effect {
             Effect::Begin => Event::Begun,
             Effect::PutSecretsInForce(number) => self.put_secrets_in_force(number),
-            Effect::Activate { toplevel, action, step } => {
-                self.activate(id, intent, &toplevel, action, step).await
-            }
+            Effect::Activate {
+                toplevel,
+                action,
+                step,
+            } => self.activate(id, intent, &toplevel, action, step).await,
             Effect::Observe => {
                 let surface = surface(intent);
                 Event::Observed(surface.current(&self.world.settings.paths, &intent.profile))
@@ -40,7 +42,10 @@ impl Carrier for HostCarrier<'_, '_> {
                 Event::Probed(regressed.iter().map(ToString::to_string).collect())
             }
             Effect::SetProfile(toplevel) => {
-                match Profile::at(intent.profile.clone()).set(&self.tools, &toplevel).await {
+                match Profile::at(intent.profile.clone())
+                    .set(&self.tools, &toplevel)
+                    .await
+                {
                     Ok(generation) => Event::ProfileSet(generation),
                     Err(error) => Event::Failed(Failure::Profile(chain(&error))),
                 }
@@ -68,16 +73,26 @@ impl HostCarrier<'_, '_> {
     /// One phase per part of the way that a person would name.
     fn tell(&mut self, effect: &Effect, intent: &Intent) {
         match effect {
-            Effect::Activate { action: Action::Test, .. } => self.report.begin(Phase::Activate),
+            Effect::Activate {
+                action: Action::Test, ..
+            } => self.report.begin(Phase::Activate),
             Effect::Probe => {
-                self.report.done(crate::text::store_path(intent.toplevel.as_str()));
+                self.report
+                    .done(crate::text::store_path(intent.toplevel.as_str()));
                 self.report.begin(Phase::Probe);
             }
             Effect::SetProfile(_) => self.report.begin(Phase::Commit),
-            Effect::Activate { action: Action::Return, toplevel, .. } => {
+            Effect::Activate {
+                action: Action::Return,
+                toplevel,
+                ..
+            } => {
                 self.report.failed();
                 self.report.begin(Phase::Revert);
-                self.report.doing(format!("activating {} again", crate::text::store_path(toplevel.as_str())));
+                self.report.doing(format!(
+                    "activating {} again",
+                    crate::text::store_path(toplevel.as_str())
+                ));
             }
             _ => {}
         }
@@ -135,9 +150,14 @@ impl HostCarrier<'_, '_> {
             // It says that nothing was touched. The host is asked, too.
             Judgement::Untouched(failure)
                 if surface.shows_what_runs()
-                    && surface.current(&self.world.settings.paths, &intent.profile).as_deref()
+                    && surface
+                        .current(&self.world.settings.paths, &intent.profile)
+                        .as_deref()
                         == Some(&intent.toplevel)
-                    && intent.previous.as_ref().is_none_or(|previous| previous.toplevel != intent.toplevel) =>
+                    && intent
+                        .previous
+                        .as_ref()
+                        .is_none_or(|previous| previous.toplevel != intent.toplevel) =>
             {
                 Activation::Broken(failure)
             }
@@ -151,8 +171,9 @@ impl HostCarrier<'_, '_> {
 
     /// Gives secrets to users that the activation has just made.
     fn settle_secrets(&self, intent: &Intent) -> Result<(), Failure> {
-        let Some((number, requirements)) =
-            intent.secrets.zip(secrets::from_json(intent.requirements.as_deref()))
+        let Some((number, requirements)) = intent
+            .secrets
+            .zip(secrets::from_json(intent.requirements.as_deref()))
         else {
             return Ok(());
         };

@@ -45,7 +45,11 @@ pub(super) async fn pass(
             if !seen.secrets_match(generation) {
                 recover::restore_secrets(world, generation, report)?;
             }
-            return Ok(format!("{} is on {}", world.settings.machine, named(&id, generation)));
+            return Ok(format!(
+                "{} is on {}",
+                world.settings.machine,
+                named(&id, generation)
+            ));
         }
         report.note(drifted(&seen, generation));
         // A person's own switch is not fought: it stays until the fleet changes or somebody insists.
@@ -67,10 +71,21 @@ pub(super) async fn pass(
     let evaluator = evaluate::evaluator(world, &tools, &early);
     let entry = evaluate::entry(world, &evaluator, &source, report).await?;
     let (class, machine) = (entry.class(), world.settings.machine.clone());
-    let Some(surface) = Surface::of(class) else { return Err(PassError::Class { machine, class }) };
+    let Some(surface) = Surface::of(class) else {
+        return Err(PassError::Class { machine, class });
+    };
     let host = host::system();
-    if let Some(declared) = entry.metadata().system.clone().filter(|declared| declared != host) {
-        return Err(PassError::System { machine, declared, host });
+    if let Some(declared) = entry
+        .metadata()
+        .system
+        .clone()
+        .filter(|declared| declared != host)
+    {
+        return Err(PassError::System {
+            machine,
+            declared,
+            host,
+        });
     }
     let policy = evaluate::policy(world, &fleet, &entry.metadata().tags)?;
     report.done(match entry.role_count() {
@@ -95,13 +110,19 @@ pub(super) async fn pass(
         evaluator
             .toplevel(&source, &directory, &machine, &mut listen)
             .await
-            .map_err(|source| PassError::Evaluate { machine: machine.clone(), revision: id.clone(), source })?
+            .map_err(|source| PassError::Evaluate {
+                machine: machine.clone(),
+                revision: id.clone(),
+                source,
+            })?
     };
     let limit = policy.build_timeout.map(|limit| limit.get());
     let store = world.settings.nix.store.clone();
     let mut lines = BuildLines::default();
-    let built =
-        nix::build(&mut client, &store, &toplevel, limit, &mut |progress| lines.tell(progress, report)).await?;
+    let built = nix::build(&mut client, &store, &toplevel, limit, &mut |progress| {
+        lines.tell(progress, report);
+    })
+    .await?;
     identify(built.path(), class, host)?;
     // Protected before the connection that built it lets go of it.
     world.roots.protect(CANDIDATE, built.path(), &mut client).await?;
@@ -116,7 +137,14 @@ pub(super) async fn pass(
     gates::ask(world, request, &id, Some(built.path()))?;
     report.done("nothing holds it");
 
-    let unchanged = unchanged(world, request, generation.as_ref(), surface, built.path(), &opened)?;
+    let unchanged = unchanged(
+        world,
+        request,
+        generation.as_ref(),
+        surface,
+        built.path(),
+        &opened,
+    )?;
     if request.depth == Depth::DryRun {
         return Ok(match unchanged {
             true => format!("{machine} is already what {} declares", text::commit(&id)),
@@ -128,7 +156,9 @@ pub(super) async fn pass(
     }
     if unchanged && generation.is_some() {
         converged(world, &id, standing)?;
-        let on = generation.as_ref().map_or_else(String::new, |generation| named(&id, generation));
+        let on = generation
+            .as_ref()
+            .map_or_else(String::new, |generation| named(&id, generation));
         return Ok(format!("{machine} is on {on}; nothing changed for it"));
     }
     let candidate = Candidate {
@@ -138,7 +168,11 @@ pub(super) async fn pass(
         surface,
         system: host.to_owned(),
         toplevel: built.path().to_owned(),
-        kind: if unchanged { GenerationKind::Adopted } else { GenerationKind::Activated },
+        kind: if unchanged {
+            GenerationKind::Adopted
+        } else {
+            GenerationKind::Activated
+        },
         secrets: stage(world, &opened, report)?,
         requirements: Some(requirements),
     };
@@ -153,7 +187,11 @@ pub(super) async fn pass(
     Ok(format!("{machine} is on {}", named(&id, &generation)))
 }
 
-pub(super) fn stage(world: &World, opened: &Opened, report: &mut Reporter<'_>) -> Result<Option<u64>, PassError> {
+pub(super) fn stage(
+    world: &World,
+    opened: &Opened,
+    report: &mut Reporter<'_>,
+) -> Result<Option<u64>, PassError> {
     if opened.is_empty() {
         return Ok(None);
     }
@@ -194,7 +232,11 @@ fn unchanged(
 fn adopt(world: &World, candidate: &Candidate) -> Result<Generation, PassError> {
     let number = world.journal.next_generation()?;
     world.roots.copy(CANDIDATE, &Roots::generation(number))?;
-    let profile = nix::Profile::at(candidate.surface.profile(&world.settings.nix, &world.settings.paths));
+    let profile = nix::Profile::at(
+        candidate
+            .surface
+            .profile(&world.settings.nix, &world.settings.paths),
+    );
     let record = crate::journal::NewGeneration {
         revision: candidate.revision.clone(),
         subject: candidate.subject.clone(),
@@ -214,7 +256,10 @@ fn adopt(world: &World, candidate: &Candidate) -> Result<Generation, PassError> 
     world
         .journal
         .generation(number)?
-        .ok_or_else(|| PassError::GenerationGone { number, toplevel: candidate.toplevel.clone() })
+        .ok_or_else(|| PassError::GenerationGone {
+            number,
+            toplevel: candidate.toplevel.clone(),
+        })
 }
 
 fn converged(world: &World, id: &str, standing: Standing) -> Result<(), PassError> {
@@ -227,7 +272,11 @@ fn converged(world: &World, id: &str, standing: Standing) -> Result<(), PassErro
 }
 
 pub(super) async fn connect(world: &World) -> Result<Client, PassError> {
-    Ok(Client::connect(world.settings.nix.daemon.as_std_path(), &ConnectOptions::default()).await?)
+    Ok(Client::connect(
+        world.settings.nix.daemon.as_std_path(),
+        &ConnectOptions::default(),
+    )
+    .await?)
 }
 
 /// How a commit and its generation are named in a sentence.
@@ -260,7 +309,11 @@ impl BuildLines {
         }
         let downloads = progress.downloads();
         if downloads.expected > 0 {
-            parts.push(format!("{} of {}", text::size(downloads.done), text::size(downloads.expected)));
+            parts.push(format!(
+                "{} of {}",
+                text::size(downloads.done),
+                text::size(downloads.expected)
+            ));
         }
         if let Some(build) = progress.running().last() {
             parts.push(build.drv.name().trim_end_matches(".drv").to_owned());

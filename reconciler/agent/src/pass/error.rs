@@ -6,9 +6,7 @@ use crate::class::{Class, IdentifyError};
 use crate::durable::DurableError;
 use crate::exit::Outcome;
 use crate::journal::JournalError;
-use crate::nix::{
-    AddSourceError, BuildError, EvaluateError, RootError, ToolError, UnusableEntry,
-};
+use crate::nix::{AddSourceError, BuildError, EvaluateError, RootError, ToolError, UnusableEntry};
 use crate::source::{FetchError, MirrorError, PollError, TrustError};
 use crate::text;
 use crate::transaction::{CarryError, Failure};
@@ -171,7 +169,10 @@ pub enum PassError {
     #[error("another switch-to-configuration is running; nothing was changed")]
     SwitchRunning,
     /// The machine is not back.
-    #[error("{} failed ({failure}), and so did the way back: {revert}", text::commit(revision))]
+    #[error(
+        "{} failed ({failure}), and so did the way back: {revert}",
+        text::commit(revision)
+    )]
     RevertFailed {
         /// The commit.
         revision: String,
@@ -225,9 +226,10 @@ impl PassError {
     #[must_use]
     pub fn details(&self) -> Vec<String> {
         match self {
-            PassError::Evaluate { source, .. } => {
-                source.trace().map(|trace| trace.trim_end().lines().map(str::to_owned).collect()).unwrap_or_default()
-            }
+            PassError::Evaluate { source, .. } => source
+                .trace()
+                .map(|trace| trace.trim_end().lines().map(str::to_owned).collect())
+                .unwrap_or_default(),
             PassError::Preflight(PreflightError::Findings(findings)) => {
                 findings.0.iter().map(ToString::to_string).collect()
             }
@@ -253,22 +255,35 @@ impl PassError {
             PassError::Trust(_) => text(
                 "if the branch was rewritten on purpose, pin the commit with `reconcile pin`, or set `trust.history = \"any\"`",
             ),
-            PassError::Tool(ToolError::Missing { .. }) => text("install Nix, or give the agent a PATH that has it"),
+            PassError::Tool(ToolError::Missing { .. }) => {
+                text("install Nix, or give the agent a PATH that has it")
+            }
             PassError::Daemon(_) => text("is the nix-daemon running, and is `nix.daemon` its socket?"),
-            PassError::Evaluate { source: EvaluateError::Unusable(unusable), .. } => match unusable {
-                UnusableEntry::NoFlake { .. } => text("set `fleet.directory` to the folder that has flake.nix"),
-                UnusableEntry::Unlocked { .. } => text("run `nix flake lock` in the fleet, commit flake.lock and push"),
+            PassError::Evaluate {
+                source: EvaluateError::Unusable(unusable),
+                ..
+            } => match unusable {
+                UnusableEntry::NoFlake { .. } => {
+                    text("set `fleet.directory` to the folder that has flake.nix")
+                }
+                UnusableEntry::Unlocked { .. } => {
+                    text("run `nix flake lock` in the fleet, commit flake.lock and push")
+                }
                 UnusableEntry::NoMachine { machines, .. } => machines.first().map(|closest| {
-                    format!("set `machine = \"{closest}\"` if that is this machine, or declare it in the fleet")
+                    format!(
+                        "set `machine = \"{closest}\"` if that is this machine, or declare it in the fleet"
+                    )
                 }),
                 UnusableEntry::NoToplevel { .. } | UnusableEntry::NotADerivation { .. } => None,
             },
-            PassError::Evaluate { source: EvaluateError::OutOfMemory { .. }, .. } => {
-                text("raise `policy.evaluation_memory`, if the machine has that much")
-            }
-            PassError::Evaluate { source: EvaluateError::TooSlow { .. }, .. } => {
-                text("raise `policy.evaluation_timeout`, if the fleet needs that long")
-            }
+            PassError::Evaluate {
+                source: EvaluateError::OutOfMemory { .. },
+                ..
+            } => text("raise `policy.evaluation_memory`, if the machine has that much"),
+            PassError::Evaluate {
+                source: EvaluateError::TooSlow { .. },
+                ..
+            } => text("raise `policy.evaluation_timeout`, if the fleet needs that long"),
             PassError::Preflight(PreflightError::Findings(findings)) => {
                 findings.0.first().map(reconciler_vars::Finding::hint)
             }
@@ -283,13 +298,17 @@ impl PassError {
             PassError::Held { gate, .. } if gate == "quarantine" => {
                 text("push a fix, or `reconcile now --force` to try it again")
             }
-            PassError::Held { gate, .. } if gate == "pin" => text("`reconcile unpin` to follow the branch again"),
+            PassError::Held { gate, .. } if gate == "pin" => {
+                text("`reconcile unpin` to follow the branch again")
+            }
             PassError::Held { .. } => text("`reconcile now` to try it at once"),
             PassError::SwitchRunning => text("it is tried again at the next poll"),
-            PassError::Reverted { .. } => text("push a fix or a revert; this commit is not tried again by itself"),
-            PassError::RevertFailed { command, .. } => {
-                command.as_ref().map(|command| format!("run `{command}`, then `reconcile now`"))
+            PassError::Reverted { .. } => {
+                text("push a fix or a revert; this commit is not tried again by itself")
             }
+            PassError::RevertFailed { command, .. } => command
+                .as_ref()
+                .map(|command| format!("run `{command}`, then `reconcile now`")),
             _ => None,
         }
     }
@@ -300,10 +319,16 @@ fn preflight_summary(error: &PreflightError) -> String {
         PreflightError::Findings(findings) => {
             let number = findings.0.len();
             let verb = if number == 1 { "is" } else { "are" };
-            format!("{} {verb} missing or cannot be opened by this machine", text::count(number, "secret"))
+            format!(
+                "{} {verb} missing or cannot be opened by this machine",
+                text::count(number, "secret")
+            )
         }
         PreflightError::NoIdentity { needed, .. } => {
-            format!("no key of this machine can be read, and it needs {}", text::count(*needed, "secret"))
+            format!(
+                "no key of this machine can be read, and it needs {}",
+                text::count(*needed, "secret")
+            )
         }
         PreflightError::Name(error) => error.to_string(),
     }

@@ -25,8 +25,12 @@ pub(super) fn fleet_policy(
             Ok(policy)
         }
         Err(error) => {
-            let Some(kept) = world.journal.policy()? else { return Err(error.into()) };
-            report.note(format!("reconciler.toml cannot be read ({error}); the last good policy stays in force"));
+            let Some(kept) = world.journal.policy()? else {
+                return Err(error.into());
+            };
+            report.note(format!(
+                "reconciler.toml cannot be read ({error}); the last good policy stays in force"
+            ));
             Ok(FleetPolicy::parse(&kept)?)
         }
     }
@@ -45,7 +49,10 @@ pub(super) fn evaluator<'a>(world: &World, tools: &'a NixTools, policy: &Policy)
         tools,
         account: world.evaluator,
         home: world.evaluator_home(),
-        limits: Limits { time: policy.evaluation_timeout.get(), memory: policy.evaluation_memory.bytes() },
+        limits: Limits {
+            time: policy.evaluation_timeout.get(),
+            memory: policy.evaluation_memory.bytes(),
+        },
     }
 }
 
@@ -58,16 +65,21 @@ pub(super) async fn entry(
 ) -> Result<Entry, PassError> {
     let settings = &world.settings;
     let mut listen = |line: &str| report.doing(line.trim());
-    evaluator.entry(source, &settings.fleet.directory, &settings.machine, &mut listen).await.map_err(|error| {
-        PassError::Evaluate {
+    evaluator
+        .entry(source, &settings.fleet.directory, &settings.machine, &mut listen)
+        .await
+        .map_err(|error| PassError::Evaluate {
             machine: settings.machine.clone(),
             revision: source.revision.to_string(),
             source: error,
-        }
-    })
+        })
 }
 
 /// A path in the repository below a folder of it.
 pub(super) fn join(folder: &str, path: &str) -> String {
-    if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") }
+    if folder.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{folder}/{path}")
+    }
 }

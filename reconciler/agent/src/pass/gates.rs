@@ -15,17 +15,37 @@ pub(super) fn ask(
     revision: &str,
     toplevel: Option<&Utf8Path>,
 ) -> Result<(), PassError> {
-    let decision = judge(&world.journal, request.insistence, revision, toplevel, world.now())?;
-    let Some(report) = decision.block() else { return Ok(()) };
+    let decision = judge(
+        &world.journal,
+        request.insistence,
+        revision,
+        toplevel,
+        world.now(),
+    )?;
+    let Some(report) = decision.block() else {
+        return Ok(());
+    };
     let line = GateLine::from(report);
     let mut reason = line.reason.unwrap_or_default();
     // The gate knows that it failed; the journal knows how.
     if line.gate == GateName::Quarantine
-        && let Some(known) = world.journal.quarantine()?.into_iter().find(|known| known.revision == revision)
+        && let Some(known) = world
+            .journal
+            .quarantine()?
+            .into_iter()
+            .find(|known| known.revision == revision)
     {
-        reason = format!("{} is in quarantine until the commit changes: {}", text::commit(revision), known.reason);
+        reason = format!(
+            "{} is in quarantine until the commit changes: {}",
+            text::commit(revision),
+            known.reason
+        );
     }
-    Err(PassError::Held { gate: line.gate.to_string(), reason, until: line.until })
+    Err(PassError::Held {
+        gate: line.gate.to_string(),
+        reason,
+        until: line.until,
+    })
 }
 
 /// What every gate says of a candidate now.
@@ -36,10 +56,16 @@ pub fn judge(
     toplevel: Option<&Utf8Path>,
     now: Timestamp,
 ) -> Result<Decision, JournalError> {
-    let quarantine: Vec<quarantine::Entry> =
-        journal.quarantine()?.into_iter().map(Quarantined::into_entry).collect();
+    let quarantine: Vec<quarantine::Entry> = journal
+        .quarantine()?
+        .into_iter()
+        .map(Quarantined::into_entry)
+        .collect();
     let failure = journal.failure()?.map(|failure| failure.of);
-    let candidate = reconciler_policies::Candidate { revision, toplevel: toplevel.map(Utf8Path::as_str) };
+    let candidate = reconciler_policies::Candidate {
+        revision,
+        toplevel: toplevel.map(Utf8Path::as_str),
+    };
     Ok(chain::evaluate(&Facts {
         quarantine: &quarantine,
         failure: failure.as_ref(),
@@ -54,10 +80,21 @@ pub fn judge(
 
 /// Remembers that a revision failed at a stage, and how often.
 pub(super) fn remember(world: &World, revision: &str, stage: Stage, reason: &str) -> Result<(), PassError> {
-    let before = world.journal.failure()?.filter(|before| before.of.revision == revision && before.of.stage == stage);
+    let before = world
+        .journal
+        .failure()?
+        .filter(|before| before.of.revision == revision && before.of.stage == stage);
     let attempts = before.map_or(0, |before| before.of.attempts).saturating_add(1);
-    let of = reconciler_policies::Failure { revision: revision.to_owned(), stage, attempts, failed_at: world.now() };
-    Ok(world.journal.set_failure(Some(&Failure { of, reason: reason.to_owned() }))?)
+    let of = reconciler_policies::Failure {
+        revision: revision.to_owned(),
+        stage,
+        attempts,
+        failed_at: world.now(),
+    };
+    Ok(world.journal.set_failure(Some(&Failure {
+        of,
+        reason: reason.to_owned(),
+    }))?)
 }
 
 /// Which failures are remembered, so that they are not repeated at every poll.
@@ -78,4 +115,3 @@ pub(super) fn stage_of(error: &PassError) -> Option<Stage> {
         _ => None,
     }
 }
-

@@ -19,10 +19,10 @@ mod transact;
 mod world;
 
 pub use error::PassError;
-pub use observe::{Observation, observe};
-pub use progress::{Phase, PhaseState, Progress, Reporter};
-pub use request::{Cause, Depth, Ended, Insistence, Request};
 pub use gates::judge;
 pub use observe::surface_of;
+pub use observe::{Observation, observe};
+pub use progress::{Phase, PhaseState, Progress, Reporter};
 pub use record::pass;
+pub use request::{Cause, Depth, Ended, Insistence, Request};
 pub use world::{World, WorldError};

@@ -38,7 +38,9 @@ impl Observation {
     /// Whether the generation's toplevel runs.
     #[must_use]
     pub fn toplevel_matches(&self, generation: &Generation) -> bool {
-        self.current.as_ref().is_some_and(|current| current.as_str() == generation.record.toplevel)
+        self.current
+            .as_ref()
+            .is_some_and(|current| current.as_str() == generation.record.toplevel)
     }
 
     /// Whether the generation's secrets are in force.

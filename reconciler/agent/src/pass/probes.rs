@@ -53,18 +53,33 @@ pub(super) async fn regressed(world: &World, policy: &Policy, passed_before: &[S
 
 fn names(policy: &Policy) -> Vec<String> {
     let own = policy.probes.keys().map(|name| format!("probe {name}"));
-    ["remote", "nix-daemon"].into_iter().map(str::to_owned).chain(own).collect()
+    ["remote", "nix-daemon"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(own)
+        .collect()
 }
 
 async fn run(world: &World, policy: &Policy, name: &str) -> Result<(), String> {
     match name {
-        "remote" => world.source.poll().await.map(|_| ()).map_err(|error| error.to_string()),
-        "nix-daemon" => Client::connect(world.settings.nix.daemon.as_std_path(), &ConnectOptions::default())
+        "remote" => world
+            .source
+            .poll()
             .await
             .map(|_| ())
             .map_err(|error| error.to_string()),
+        "nix-daemon" => Client::connect(
+            world.settings.nix.daemon.as_std_path(),
+            &ConnectOptions::default(),
+        )
+        .await
+        .map(|_| ())
+        .map_err(|error| error.to_string()),
         name => {
-            let Some(probe) = name.strip_prefix("probe ").and_then(|name| policy.probes.get(name)) else {
+            let Some(probe) = name
+                .strip_prefix("probe ")
+                .and_then(|name| policy.probes.get(name))
+            else {
                 // The policy was changed while the transaction was cut off: what is not asked cannot fail.
                 return Ok(());
             };
@@ -79,7 +94,11 @@ async fn run(world: &World, policy: &Policy, name: &str) -> Result<(), String> {
                 Exit::Code(0) => Ok(()),
                 exit => {
                     let said = text::plain(finished.stderr.lines().last().unwrap_or_default());
-                    Err(if said.is_empty() { exit.to_string() } else { format!("{exit}: {said}") })
+                    Err(if said.is_empty() {
+                        exit.to_string()
+                    } else {
+                        format!("{exit}: {said}")
+                    })
                 }
             }
         }

@@ -124,20 +124,31 @@ pub struct Reporter<'a> {
 
 impl std::fmt::Debug for Reporter<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reporter").field("running", &self.running).finish_non_exhaustive()
+        f.debug_struct("Reporter")
+            .field("running", &self.running)
+            .finish_non_exhaustive()
     }
 }
 
 impl<'a> Reporter<'a> {
     /// A reporter that tells `sink`.
     pub fn new(sink: &'a mut (dyn FnMut(Progress) + Send)) -> Reporter<'a> {
-        Reporter { sink, running: None, times: Vec::new() }
+        Reporter {
+            sink,
+            running: None,
+            times: Vec::new(),
+        }
     }
 
     /// A phase begins.
     pub fn begin(&mut self, phase: Phase) {
         self.running = Some((phase, Instant::now()));
-        (self.sink)(Progress::Phase { phase, state: PhaseState::Running, detail: String::new(), ms: 0 });
+        (self.sink)(Progress::Phase {
+            phase,
+            state: PhaseState::Running,
+            detail: String::new(),
+            ms: 0,
+        });
     }
 
     /// The running phase is done.
@@ -153,14 +164,20 @@ impl<'a> Reporter<'a> {
     /// What the running phase does.
     pub fn doing(&mut self, doing: impl Into<String>) {
         if let Some((phase, _)) = self.running {
-            (self.sink)(Progress::Activity { phase, doing: doing.into() });
+            (self.sink)(Progress::Activity {
+                phase,
+                doing: doing.into(),
+            });
         }
     }
 
     /// A line of the running phase's log.
     pub fn log(&mut self, line: &str) {
         if let Some((phase, _)) = self.running {
-            (self.sink)(Progress::Log { phase, line: crate::text::plain(line) });
+            (self.sink)(Progress::Log {
+                phase,
+                line: crate::text::plain(line),
+            });
         }
     }
 
@@ -180,9 +197,19 @@ impl<'a> Reporter<'a> {
     }
 
     fn end(&mut self, state: PhaseState, detail: String) {
-        let Some((phase, since)) = self.running.take() else { return };
+        let Some((phase, since)) = self.running.take() else {
+            return;
+        };
         let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.times.push(PhaseTime { name: phase.name().to_owned(), ms });
-        (self.sink)(Progress::Phase { phase, state, detail, ms });
+        self.times.push(PhaseTime {
+            name: phase.name().to_owned(),
+            ms,
+        });
+        (self.sink)(Progress::Phase {
+            phase,
+            state,
+            detail,
+            ms,
+        });
     }
 }

@@ -15,7 +15,12 @@ const PASSES_KEPT: u32 = 1000;
 pub async fn pass(world: &mut World, request: &Request, sink: &mut (dyn FnMut(Progress) + Send)) -> Ended {
     let began = Instant::now();
     let mut report = Reporter::new(sink);
-    let url = world.settings.fleet.urls.first().and_then(|url| url.parse::<crate::source::FleetUrl>().ok());
+    let url = world
+        .settings
+        .fleet
+        .urls
+        .first()
+        .and_then(|url| url.parse::<crate::source::FleetUrl>().ok());
     report.send(Progress::Began {
         machine: world.settings.machine.clone(),
         branch: world.settings.fleet.branch.clone(),
@@ -44,7 +49,10 @@ pub async fn pass(world: &mut World, request: &Request, sink: &mut (dyn FnMut(Pr
         reason: (result.outcome != Outcome::Converged).then(|| result.summary.clone()),
         phases,
     };
-    let recorded = world.journal.end_pass(&record).and_then(|()| world.journal.prune_passes(PASSES_KEPT));
+    let recorded = world
+        .journal
+        .end_pass(&record)
+        .and_then(|()| world.journal.prune_passes(PASSES_KEPT));
     if let Err(error) = recorded {
         // The machine is where it is; that nobody could write it down is told.
         result.causes.push(error.to_string());
@@ -111,7 +119,11 @@ async fn converge(
     let pin = world.journal.pin()?;
     let target = find(world, request, pin.as_ref(), report).await?;
     match target {
-        Target::Commit { revision, commit, standing } => {
+        Target::Commit {
+            revision,
+            commit,
+            standing,
+        } => {
             about.revision = Some(revision.to_string());
             about.subject = Some(commit.subject.clone());
             let result = commit::pass(world, request, revision, &commit, standing, report).await;
@@ -131,4 +143,3 @@ async fn converge(
         }
     }
 }
-

@@ -76,7 +76,12 @@ impl Request {
     /// A pass on the branch's head.
     #[must_use]
     pub fn of(cause: Cause) -> Request {
-        Request { cause, revision: None, depth: Depth::Whole, insistence: Insistence::None }
+        Request {
+            cause,
+            revision: None,
+            depth: Depth::Whole,
+            insistence: Insistence::None,
+        }
     }
 }
 

@@ -23,7 +23,8 @@ pub(super) async fn pass(
     let number = generation.number;
     let toplevel = camino::Utf8PathBuf::from(&generation.record.toplevel);
     let Some(surface) = surface_of(&generation) else {
-        let class = crate::class::Class::from_name(&generation.record.class).unwrap_or(crate::class::Class::Custom);
+        let class =
+            crate::class::Class::from_name(&generation.record.class).unwrap_or(crate::class::Class::Custom);
         return Err(PassError::Class { machine, class });
     };
     let current = world.journal.current_generation()?;
@@ -40,22 +41,37 @@ pub(super) async fn pass(
     report.begin(Phase::Build);
     let mut client = connect(world).await?;
     let path = StorePath::parse(world.settings.nix.store.as_str(), toplevel.as_str())?;
-    let asking = |source| PassError::Ask { path: toplevel.clone(), source };
+    let asking = |source| PassError::Ask {
+        path: toplevel.clone(),
+        source,
+    };
     client.add_temp_root(&path).await.map_err(asking)?;
-    let gone = || PassError::GenerationGone { number, toplevel: toplevel.clone() };
+    let gone = || PassError::GenerationGone {
+        number,
+        toplevel: toplevel.clone(),
+    };
     let valid = client
         .is_valid_path(&path)
         .await
-        .map_err(|source| PassError::Ask { path: toplevel.clone(), source })?;
+        .map_err(|source| PassError::Ask {
+            path: toplevel.clone(),
+            source,
+        })?;
     if !valid {
         return Err(gone());
     }
     world.roots.protect(CANDIDATE, &toplevel, &mut client).await?;
     drop(client);
-    report.done(format!("generation {number} is kept: {}", text::store_path(toplevel.as_str())));
+    report.done(format!(
+        "generation {number} is kept: {}",
+        text::store_path(toplevel.as_str())
+    ));
 
     let requirements = secrets::from_json(generation.record.requirements.as_deref());
-    let kept = generation.record.secrets.filter(|number| secrets::root(world).exists(*number));
+    let kept = generation
+        .record
+        .secrets
+        .filter(|number| secrets::root(world).exists(*number));
     let laid_down = match (&requirements, kept) {
         (_, Some(number)) => Some(number),
         (Some(requirements), None) if requirements.installed().next().is_some() => {
@@ -63,18 +79,25 @@ pub(super) async fn pass(
             let oid = id.parse().map_err(|_| gone())?;
             let commit = world.source.mirror()?.commit(oid)?;
             let opened = secrets::open(world, Revision::pinned(&commit), requirements, None)?;
-            report.done(format!("{} open with this machine's key", text::count(opened.len(), "secret")));
+            report.done(format!(
+                "{} open with this machine's key",
+                text::count(opened.len(), "secret")
+            ));
             stage(world, &opened, report)?
         }
         _ => None,
     };
     if request.depth == Depth::DryRun {
-        return Ok(format!("{machine} would go back to {}; nothing was touched", named(&id, &generation)));
+        return Ok(format!(
+            "{machine} would go back to {}; nothing was touched",
+            named(&id, &generation)
+        ));
     }
     let candidate = Candidate {
         revision: id.clone(),
         subject: generation.record.subject.clone(),
-        class: crate::class::Class::from_name(&generation.record.class).unwrap_or(crate::class::Class::Custom),
+        class: crate::class::Class::from_name(&generation.record.class)
+            .unwrap_or(crate::class::Class::Custom),
         surface,
         system: generation.record.system.clone(),
         toplevel: toplevel.clone(),
@@ -86,6 +109,8 @@ pub(super) async fn pass(
     let new = activate(world, tools, &policy, &candidate, report).await?;
     world.journal.set_converged(&id)?;
     tidy(world, &policy)?;
-    Ok(format!("{machine} is back on {}, as it was in generation {number}", named(&id, &new)))
+    Ok(format!(
+        "{machine} is back on {}, as it was in generation {number}",
+        named(&id, &new)
+    ))
 }
-

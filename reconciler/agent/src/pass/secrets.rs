@@ -5,7 +5,9 @@ use super::{PassError, World};
 use crate::nix::Metadata;
 use crate::secrets::{FleetTree, sources};
 use crate::source::Revision;
-use reconciler_vars::{Accounts, Identities, Opened, Requirements, SecretsRoot, UnknownAccounts, preflight, stage};
+use reconciler_vars::{
+    Accounts, Identities, Opened, Requirements, SecretsRoot, UnknownAccounts, preflight, stage,
+};
 
 /// Where the secrets of this machine are installed.
 pub(super) fn root(world: &World) -> SecretsRoot {
@@ -38,7 +40,10 @@ pub(super) fn requirements(
             }
         }
     };
-    found.map_err(|source| PassError::Requirements { machine: machine.clone(), source })
+    found.map_err(|source| PassError::Requirements {
+        machine: machine.clone(),
+        source,
+    })
 }
 
 /// Opens every secret that is required at a revision, or names each one that does not open.
@@ -48,8 +53,13 @@ pub(super) fn open(
     requirements: &Requirements,
     metadata: Option<&Metadata>,
 ) -> Result<Opened, PassError> {
-    let named = metadata.and_then(|metadata| metadata.clan.as_ref()).and_then(|clan| clan.age_key_file.clone());
-    let named: Vec<_> = named.map(|path| world.settings.paths.host(&path)).into_iter().collect();
+    let named = metadata
+        .and_then(|metadata| metadata.clan.as_ref())
+        .and_then(|clan| clan.age_key_file.clone());
+    let named: Vec<_> = named
+        .map(|path| world.settings.paths.host(&path))
+        .into_iter()
+        .collect();
     let (identities, _) = Identities::load(&sources(&world.settings.identity, &named));
     let mirror = world.source.mirror()?;
     let view = mirror.tree(revision.oid())?;
@@ -57,7 +67,13 @@ pub(super) fn open(
         Ok(folder) => folder,
         Err(_) => view,
     };
-    preflight(&FleetTree(view), &world.settings.machine, requirements, &identities).map_err(PassError::Preflight)
+    preflight(
+        &FleetTree(view),
+        &world.settings.machine,
+        requirements,
+        &identities,
+    )
+    .map_err(PassError::Preflight)
 }
 
 /// Lays opened secrets down beside those in force, unless those are the same; the number to be put in force.
@@ -72,8 +88,18 @@ pub(super) fn lay_down(world: &World, opened: &Opened) -> Result<Option<u64>, Pa
     {
         return Ok(Some(current));
     }
-    let recorded = world.journal.generations()?.iter().filter_map(|generation| generation.record.secrets).max();
-    let number = root.generations()?.last().copied().max(recorded).map_or(1, |last| last + 1);
+    let recorded = world
+        .journal
+        .generations()?
+        .iter()
+        .filter_map(|generation| generation.record.secrets)
+        .max();
+    let number = root
+        .generations()?
+        .last()
+        .copied()
+        .max(recorded)
+        .map_or(1, |last| last + 1);
     Ok(Some(stage(&root, opened, number, &accounts)?.number()))
 }
 
@@ -99,7 +125,13 @@ pub(super) fn from_json(text: Option<&str>) -> Option<Requirements> {
 
 /// The folder of `vars/` in the repository.
 fn folder(world: &World, metadata: Option<&Metadata>) -> String {
-    let clan = metadata.and_then(|metadata| metadata.clan.as_ref()).map_or("", |clan| clan.directory.as_str());
+    let clan = metadata
+        .and_then(|metadata| metadata.clan.as_ref())
+        .map_or("", |clan| clan.directory.as_str());
     let directory = world.settings.fleet.directory.as_str();
-    if clan.is_empty() { directory.to_owned() } else { join(directory, clan) }
+    if clan.is_empty() {
+        directory.to_owned()
+    } else {
+        join(directory, clan)
+    }
 }

@@ -56,10 +56,17 @@ pub(super) async fn find(
 async fn head(world: &mut World, report: &mut Reporter<'_>) -> Result<Target, PassError> {
     report.begin(Phase::Fetch);
     let advertised = world.source.poll().await?;
-    world.source.fetch(&advertised, &mut |progress| report.doing(received(&progress))).await?;
+    world
+        .source
+        .fetch(&advertised, &mut |progress| report.doing(received(&progress)))
+        .await?;
     let mirror = world.source.mirror()?;
     let commit = mirror.commit(advertised.head)?;
-    report.done(format!("{}  {}", text::commit(&commit.oid().to_string()), commit.subject));
+    report.done(format!(
+        "{}  {}",
+        text::commit(&commit.oid().to_string()),
+        commit.subject
+    ));
 
     report.begin(Phase::Verify);
     // The anchor is what this machine converged on: what was only seen binds nobody.
@@ -78,7 +85,11 @@ async fn head(world: &mut World, report: &mut Reporter<'_>) -> Result<Target, Pa
         Some((_, Relation::Descendant)) => "descends from the accepted commit; signatures are not required",
         Some(_) => "the branch was rewritten, which the configuration allows",
     });
-    Ok(Target::Commit { revision, commit, standing: Standing::Head })
+    Ok(Target::Commit {
+        revision,
+        commit,
+        standing: Standing::Head,
+    })
 }
 
 async fn named(world: &mut World, name: &str, report: &mut Reporter<'_>) -> Result<Target, PassError> {
@@ -88,14 +99,28 @@ async fn named(world: &mut World, name: &str, report: &mut Reporter<'_>) -> Resu
         Err(_) => {
             // It may have been pushed just now.
             let advertised = world.source.poll().await?;
-            world.source.fetch(&advertised, &mut |progress| report.doing(received(&progress))).await?;
+            world
+                .source
+                .fetch(&advertised, &mut |progress| report.doing(received(&progress)))
+                .await?;
             let mirror = world.source.mirror()?;
-            mirror.resolve(name).map_err(|source| PassError::Revision { name: name.to_owned(), source })?
+            mirror.resolve(name).map_err(|source| PassError::Revision {
+                name: name.to_owned(),
+                source,
+            })?
         }
     };
     let commit = world.source.mirror()?.commit(found)?;
-    report.done(format!("{}  {}", text::commit(&commit.oid().to_string()), commit.subject));
-    Ok(Target::Commit { revision: Revision::pinned(&commit), commit, standing: Standing::Named })
+    report.done(format!(
+        "{}  {}",
+        text::commit(&commit.oid().to_string()),
+        commit.subject
+    ));
+    Ok(Target::Commit {
+        revision: Revision::pinned(&commit),
+        commit,
+        standing: Standing::Named,
+    })
 }
 
 fn received(progress: &FetchProgress) -> String {

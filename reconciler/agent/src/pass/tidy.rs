@@ -10,10 +10,19 @@ pub(super) fn tidy(world: &World, policy: &Policy) -> Result<(), PassError> {
     let generations = world.journal.generations()?;
     let keep = usize::try_from(policy.keep_generations.get()).unwrap_or(usize::MAX);
     let kept: Vec<&Generation> = generations.iter().take(keep).collect();
-    world.roots.keep(&kept.iter().map(|generation| Roots::generation(generation.number)).collect::<Vec<_>>())?;
+    world.roots.keep(
+        &kept
+            .iter()
+            .map(|generation| Roots::generation(generation.number))
+            .collect::<Vec<_>>(),
+    )?;
     let root = secrets::root(world);
     // The running generation's and the one before: older ones are opened again when they are gone back to.
-    let secrets: Vec<u64> = kept.iter().filter_map(|generation| generation.record.secrets).take(2).collect();
+    let secrets: Vec<u64> = kept
+        .iter()
+        .filter_map(|generation| generation.record.secrets)
+        .take(2)
+        .collect();
     root.prune(&secrets)?;
     let mirror = world.source.mirror()?;
     for (number, _) in mirror.pins()? {
@@ -23,4 +32,3 @@ pub(super) fn tidy(world: &World, policy: &Policy) -> Result<(), PassError> {
     }
     Ok(())
 }
-

@@ -64,7 +64,9 @@ pub(super) async fn activate(
         profile,
     };
     let state = State::Intended;
-    let id = world.journal.begin_transaction(&intent, &state, &world.boot_id, world.now())?;
+    let id = world
+        .journal
+        .begin_transaction(&intent, &state, &world.boot_id, world.now())?;
     finish(world, tools, policy, id, &intent, state, report).await
 }
 
@@ -81,11 +83,22 @@ pub(super) async fn finish(
     let began = Instant::now();
     // The journal is lent to the transaction, which alone writes to it meanwhile.
     let mut journal = crate::journal::Journal::open(&world.settings.paths.journal())?;
-    let mut carrier = HostCarrier { world, tools, policy: policy.clone(), report };
-    let ended = carry(&mut journal, &mut carrier, id, intent, state).await.map_err(PassError::Carry)?;
+    let mut carrier = HostCarrier {
+        world,
+        tools,
+        policy: policy.clone(),
+        report,
+    };
+    let ended = carry(&mut journal, &mut carrier, id, intent, state)
+        .await
+        .map_err(PassError::Carry)?;
     let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     match ended {
-        Ended::Committed { health, profile, boot } => {
+        Ended::Committed {
+            health,
+            profile,
+            boot,
+        } => {
             let generation = commit(world, id, intent, (health, profile), took)?;
             report.done(committed(intent, profile, boot));
             Ok(generation)
@@ -106,8 +119,12 @@ fn commit(
     // The root first: a generation is never recorded that could be collected.
     world.roots.copy(CANDIDATE, &Roots::generation(number))?;
     let at = world.now();
-    let number = world.journal.add_generation(&intent.generation(profile, health), at, took_ms)?;
-    world.journal.end_transaction(id, crate::exit::Outcome::Converged, None, Some(number), at)?;
+    let number = world
+        .journal
+        .add_generation(&intent.generation(profile, health), at, took_ms)?;
+    world
+        .journal
+        .end_transaction(id, crate::exit::Outcome::Converged, None, Some(number), at)?;
     world.journal.lift_quarantine(&intent.revision)?;
     world.journal.set_failure(None)?;
     if let Ok(oid) = intent.revision.parse() {
@@ -115,7 +132,10 @@ fn commit(
     }
     match world.journal.generation(number)? {
         Some(generation) => Ok(generation),
-        None => Err(PassError::GenerationGone { number, toplevel: intent.toplevel.clone() }),
+        None => Err(PassError::GenerationGone {
+            number,
+            toplevel: intent.toplevel.clone(),
+        }),
     }
 }
 
@@ -132,7 +152,9 @@ fn reverted(
     });
     let at = world.now();
     let reason = failure.to_string();
-    world.journal.end_transaction(id, crate::exit::Outcome::Reverted, Some(&reason), None, at)?;
+    world
+        .journal
+        .end_transaction(id, crate::exit::Outcome::Reverted, Some(&reason), None, at)?;
     let tried_before = world
         .journal
         .failure()?
@@ -157,7 +179,10 @@ fn reverted(
         revision: intent.revision.clone(),
         failure,
         log: log(world, id, "activate"),
-        back_on: intent.previous.as_ref().map(|previous| previous.toplevel.to_string()),
+        back_on: intent
+            .previous
+            .as_ref()
+            .map(|previous| previous.toplevel.to_string()),
     })
 }
 
@@ -170,7 +195,9 @@ fn revert_failed(
 ) -> Result<PassError, PassError> {
     let at = world.now();
     let reason = format!("{failure}; the way back failed: {revert}");
-    world.journal.end_transaction(id, crate::exit::Outcome::RevertFailed, Some(&reason), None, at)?;
+    world
+        .journal
+        .end_transaction(id, crate::exit::Outcome::RevertFailed, Some(&reason), None, at)?;
     world.journal.add_quarantine(&Quarantined {
         revision: intent.revision.clone(),
         toplevel: intent.toplevel.to_string(),
@@ -181,15 +208,29 @@ fn revert_failed(
     let command = intent.previous.as_ref().and_then(|previous| {
         let surface = Surface::of(previous.class)?;
         let invocation = surface.invocation(&previous.toplevel, crate::class::Action::Return)?;
-        let variables = invocation.environment.iter().map(|(name, value)| format!("{name}={value} "));
+        let variables = invocation
+            .environment
+            .iter()
+            .map(|(name, value)| format!("{name}={value} "));
         let arguments = invocation.arguments.iter().map(|argument| format!(" {argument}"));
-        Some(format!("{}{}{}", variables.collect::<String>(), invocation.program, arguments.collect::<String>()))
+        Some(format!(
+            "{}{}{}",
+            variables.collect::<String>(),
+            invocation.program,
+            arguments.collect::<String>()
+        ))
     });
     let mut lines = log(world, id, "return");
     if lines.is_empty() {
         lines = log(world, id, "activate");
     }
-    Ok(PassError::RevertFailed { revision: intent.revision.clone(), failure, revert, command, log: lines })
+    Ok(PassError::RevertFailed {
+        revision: intent.revision.clone(),
+        failure,
+        revert,
+        command,
+        log: lines,
+    })
 }
 
 /// What to go back to: what runs, or what the last generation recorded where that cannot be told.
@@ -219,7 +260,10 @@ fn previous(
 }
 
 fn committed(intent: &Intent, profile: Option<u64>, boot: BootEntry) -> String {
-    let profile = profile.map_or_else(|| "profile set".to_owned(), |number| format!("profile generation {number}"));
+    let profile = profile.map_or_else(
+        || "profile set".to_owned(),
+        |number| format!("profile generation {number}"),
+    );
     let boots = Surface::of(intent.class).is_some_and(Surface::has_boot_step);
     match boot {
         BootEntry::Verified => format!("{profile}, boot entry verified"),

@@ -114,8 +114,12 @@ impl World {
         if let Some(tools) = &self.tools {
             return Ok(tools.clone());
         }
-        let tools =
-            NixTools::find(&self.environment.folders, &self.settings.nix, &self.settings.paths).await?;
+        let tools = NixTools::find(
+            &self.environment.folders,
+            &self.settings.nix,
+            &self.settings.paths,
+        )
+        .await?;
         self.tools = Some(tools.clone());
         Ok(tools)
     }
@@ -129,7 +133,11 @@ impl World {
     /// The folder of one transaction.
     #[must_use]
     pub fn transaction_folder(&self, id: i64) -> Utf8PathBuf {
-        self.settings.paths.state.join("transactions").join(id.to_string())
+        self.settings
+            .paths
+            .state
+            .join("transactions")
+            .join(id.to_string())
     }
 
     /// The rule of history, as the source judges it.
@@ -143,9 +151,13 @@ impl World {
 }
 
 /// What the source is told of the configuration.
-pub fn source_settings(settings: &Settings, environment: &Environment) -> Result<SourceSettings, WorldError> {
+fn source_settings(settings: &Settings, environment: &Environment) -> Result<SourceSettings, WorldError> {
     let fleet = &settings.fleet;
-    let urls = fleet.urls.iter().map(|url| url.parse::<FleetUrl>()).collect::<Result<Vec<_>, _>>();
+    let urls = fleet
+        .urls
+        .iter()
+        .map(|url| url.parse::<FleetUrl>())
+        .collect::<Result<Vec<_>, _>>();
     Ok(SourceSettings {
         urls: urls.map_err(WorldError::Url)?,
         branch: fleet.branch.clone(),
@@ -181,10 +193,19 @@ fn evaluator(settings: &Settings) -> Result<Option<Account>, WorldError> {
     }
     let find = |name: &str| User::from_name(name).ok().flatten();
     // Where the socket's folder is kept from others (Debian: `nix-users`), its group is what opens it.
-    let gate = settings.nix.daemon.parent().and_then(|folder| folder.metadata().ok());
-    let group = gate.filter(|folder| folder.mode() & 0o001 == 0).map(|folder| folder.gid());
+    let gate = settings
+        .nix
+        .daemon
+        .parent()
+        .and_then(|folder| folder.metadata().ok());
+    let group = gate
+        .filter(|folder| folder.mode() & 0o001 == 0)
+        .map(|folder| folder.gid());
     let account = |user: User| {
-        Some(Account { uid: user.uid.as_raw(), gid: group.unwrap_or_else(|| user.gid.as_raw()) })
+        Some(Account {
+            uid: user.uid.as_raw(),
+            gid: group.unwrap_or_else(|| user.gid.as_raw()),
+        })
     };
     match &settings.nix.evaluator_user {
         Some(name) => match find(name) {
@@ -193,7 +214,9 @@ fn evaluator(settings: &Settings) -> Result<Option<Account>, WorldError> {
         },
         None => match find("reconciler-eval").or_else(|| find("nobody")) {
             Some(user) => Ok(account(user)),
-            None => Err(WorldError::EvaluatorUser { user: "nobody".to_owned() }),
+            None => Err(WorldError::EvaluatorUser {
+                user: "nobody".to_owned(),
+            }),
         },
     }
 }

@@ -7,9 +7,17 @@ use reconciler_vars::IdentitySource;
 /// The configured keys, then those that the entry names besides.
 #[must_use]
 pub fn sources(identity: &Identity, named: &[Utf8PathBuf]) -> Vec<IdentitySource> {
-    let mut sources: Vec<IdentitySource> =
-        identity.age_keys.iter().map(|path| IdentitySource::AgeKeyFile(path.clone().into())).collect();
-    sources.extend(identity.ssh_host_keys.iter().map(|path| IdentitySource::SshHostKey(path.clone().into())));
+    let mut sources: Vec<IdentitySource> = identity
+        .age_keys
+        .iter()
+        .map(|path| IdentitySource::AgeKeyFile(path.clone().into()))
+        .collect();
+    sources.extend(
+        identity
+            .ssh_host_keys
+            .iter()
+            .map(|path| IdentitySource::SshHostKey(path.clone().into())),
+    );
     for path in named {
         let source = IdentitySource::AgeKeyFile(path.clone().into());
         if !sources.contains(&source) {

@@ -12,23 +12,37 @@ pub struct FleetTree<'a>(pub TreeView<'a>);
 
 impl Tree for FleetTree<'_> {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, TreeError> {
-        let store = |source: source::TreeError| TreeError::Store { path: path.to_owned(), source: Box::new(source) };
-        let Some(entry) = self.0.entry(path).map_err(store)? else { return Ok(None) };
+        let store = |source: source::TreeError| TreeError::Store {
+            path: path.to_owned(),
+            source: Box::new(source),
+        };
+        let Some(entry) = self.0.entry(path).map_err(store)? else {
+            return Ok(None);
+        };
         match entry.kind {
             source::EntryKind::Regular | source::EntryKind::Executable => {
                 let size = self.0.with_blob(entry.oid, <[u8]>::len).map_err(store)?;
                 if size > LARGEST_FILE {
                     let (size, limit) = (size as u64, LARGEST_FILE as u64);
-                    return Err(TreeError::TooLarge { path: path.to_owned(), size, limit });
+                    return Err(TreeError::TooLarge {
+                        path: path.to_owned(),
+                        size,
+                        limit,
+                    });
                 }
                 self.0.blob(entry.oid).map(Some).map_err(store)
             }
-            _ => Err(TreeError::NotAFile { path: path.to_owned() }),
+            _ => Err(TreeError::NotAFile {
+                path: path.to_owned(),
+            }),
         }
     }
 
     fn list(&self, path: &str) -> Result<Vec<TreeEntry>, TreeError> {
-        let store = |source: source::TreeError| TreeError::Store { path: path.to_owned(), source: Box::new(source) };
+        let store = |source: source::TreeError| TreeError::Store {
+            path: path.to_owned(),
+            source: Box::new(source),
+        };
         let folder = match self.0.directory(path) {
             Ok(folder) => folder,
             Err(source::TreeError::NotFound { .. } | source::TreeError::Kind { .. }) => return Ok(Vec::new()),

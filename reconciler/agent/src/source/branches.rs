@@ -7,15 +7,14 @@ pub(super) const LOOKED_AT: usize = 4096;
 /// The folder of branches.
 pub(super) const HEADS: &str = "refs/heads/";
 
-/// The names nearest to `wanted` (Damerau-Levenshtein, then alphabetical), at most [`SHOWN`].
+/// The names nearest to `wanted`, at most [`SHOWN`].
 pub(super) fn closest(wanted: &str, names: impl IntoIterator<Item = String>) -> Vec<String> {
-    let mut names: Vec<(usize, String)> = names
+    let names: Vec<String> = names.into_iter().take(LOOKED_AT).collect();
+    reconciler_inventory::closest_first(wanted, &names)
         .into_iter()
-        .take(LOOKED_AT)
-        .map(|name| (strsim::damerau_levenshtein(wanted, &name), name))
-        .collect();
-    names.sort();
-    names.into_iter().take(SHOWN).map(|(_, name)| name).collect()
+        .take(SHOWN)
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]

@@ -170,7 +170,11 @@ impl Status {
     /// The outcome that `status --check` exits with.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        let last = self.last_pass.as_ref().and_then(|pass| pass.outcome.as_deref()).and_then(Outcome::from_name);
+        let last = self
+            .last_pass
+            .as_ref()
+            .and_then(|pass| pass.outcome.as_deref())
+            .and_then(Outcome::from_name);
         match (self.sync, self.health, last) {
             (_, _, Some(Outcome::RevertFailed)) => Outcome::RevertFailed,
             (Sync::Refused, _, _) => Outcome::Refused,

@@ -15,7 +15,11 @@ use jiff::Timestamp;
 use reconciler_vars::SecretsRoot;
 
 /// Puts the status together; `journal` is none where no agent ever ran.
-pub fn gather(settings: &Settings, journal: Option<&Journal>, now: Timestamp) -> Result<Status, JournalError> {
+pub fn gather(
+    settings: &Settings,
+    journal: Option<&Journal>,
+    now: Timestamp,
+) -> Result<Status, JournalError> {
     let presence = Presence::read(&settings.paths.run).unwrap_or_default();
     let fleet = fleet(settings, &presence);
     let mut status = Status {
@@ -43,10 +47,19 @@ pub fn gather(settings: &Settings, journal: Option<&Journal>, now: Timestamp) ->
     let converged = journal.converged()?;
     if let Some(head) = status.fleet.head.clone() {
         let on_head = converged.as_ref() == Some(&head);
-        status.sync = sync(&head, on_head, status.pin.as_ref(), &status.quarantine, last.as_ref());
+        status.sync = sync(
+            &head,
+            on_head,
+            status.pin.as_ref(),
+            &status.quarantine,
+            last.as_ref(),
+        );
         if !on_head && status.pin.is_none() {
             let decision = judge(journal, Insistence::None, &head, None, now)?;
-            status.pending = Some(PendingStatus { revision: head, gates: decision.reports });
+            status.pending = Some(PendingStatus {
+                revision: head,
+                gates: decision.reports,
+            });
         }
     }
     if let Some(generation) = generation {
@@ -57,16 +70,25 @@ pub fn gather(settings: &Settings, journal: Option<&Journal>, now: Timestamp) ->
 }
 
 fn fleet(settings: &Settings, presence: &Presence) -> FleetStatus {
-    let url = settings.fleet.urls.first().and_then(|url| url.parse::<FleetUrl>().ok());
+    let url = settings
+        .fleet
+        .urls
+        .first()
+        .and_then(|url| url.parse::<FleetUrl>().ok());
     // Without an agent the mirror knows where the branch was when it was fetched.
     let fetched = || {
         let path = settings.paths.state.join("fleet.git");
-        path.exists().then(|| Mirror::open_or_create(&path).ok()?.head(&settings.fleet.branch)).flatten()
+        path.exists()
+            .then(|| Mirror::open_or_create(&path).ok()?.head(&settings.fleet.branch))
+            .flatten()
     };
     FleetStatus {
         url: url.map(|url| url.to_string()).unwrap_or_default(),
         branch: settings.fleet.branch.clone(),
-        head: presence.head.clone().or_else(|| fetched().map(|head| head.to_string())),
+        head: presence
+            .head
+            .clone()
+            .or_else(|| fetched().map(|head| head.to_string())),
         checked_at: presence.checked_at,
         error: presence.error.clone(),
     }
@@ -98,7 +120,11 @@ fn sync(
 fn describe(status: &mut Status, settings: &Settings, generation: &Generation) {
     let record = &generation.record;
     status.class = Some(record.class.clone());
-    status.health = if record.health == "healthy" { Health::Healthy } else { Health::Degraded };
+    status.health = if record.health == "healthy" {
+        Health::Healthy
+    } else {
+        Health::Degraded
+    };
     if let Some(surface) = surface_of(generation) {
         let root = SecretsRoot::new(settings.paths.secrets.as_std_path());
         let seen = observe(settings, surface, &root);
@@ -111,7 +137,12 @@ fn describe(status: &mut Status, settings: &Settings, generation: &Generation) {
                 actual: seen.current.map_or_else(nothing, |path| path.to_string()),
             });
         }
-        if surface.shows_what_runs() && seen.profile.as_ref().is_none_or(|profile| profile != &record.toplevel) {
+        if surface.shows_what_runs()
+            && seen
+                .profile
+                .as_ref()
+                .is_none_or(|profile| profile != &record.toplevel)
+        {
             status.drift.push(DriftItem {
                 kind: "profile",
                 subject: surface.profile(&settings.nix, &settings.paths).to_string(),
@@ -123,8 +154,12 @@ fn describe(status: &mut Status, settings: &Settings, generation: &Generation) {
             status.drift.push(DriftItem {
                 kind: "secrets",
                 subject: settings.paths.secrets.to_string(),
-                expected: record.secrets.map_or_else(nothing, |number| format!("generation {number}")),
-                actual: seen.secrets.map_or_else(nothing, |number| format!("generation {number}")),
+                expected: record
+                    .secrets
+                    .map_or_else(nothing, |number| format!("generation {number}")),
+                actual: seen
+                    .secrets
+                    .map_or_else(nothing, |number| format!("generation {number}")),
             });
         }
         if surface == Surface::Nixos {

@@ -25,5 +25,8 @@ pub(super) fn reboot(paths: &Paths, toplevel: &Utf8Path) -> RebootStatus {
     {
         reasons.push("kernel-params".to_owned());
     }
-    RebootStatus { required: !reasons.is_empty(), reasons }
+    RebootStatus {
+        required: !reasons.is_empty(),
+        reasons,
+    }
 }

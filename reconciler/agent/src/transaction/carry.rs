@@ -59,12 +59,23 @@ pub async fn carry(
 ) -> Result<Ended, CarryError> {
     loop {
         match &state {
-            State::Committed { health, profile, boot } => {
-                return Ok(Ended::Committed { health: *health, profile: *profile, boot: *boot });
+            State::Committed {
+                health,
+                profile,
+                boot,
+            } => {
+                return Ok(Ended::Committed {
+                    health: *health,
+                    profile: *profile,
+                    boot: *boot,
+                });
             }
             State::Reverted(way) => return Ok(Ended::Reverted(way.failure.clone())),
             State::RevertFailed { way, revert } => {
-                return Ok(Ended::RevertFailed { failure: way.failure.clone(), revert: revert.clone() });
+                return Ok(Ended::RevertFailed {
+                    failure: way.failure.clone(),
+                    revert: revert.clone(),
+                });
             }
             _ => {}
         }

@@ -85,6 +85,13 @@ impl Failure {
     /// Whether trying the same toplevel again may simply work: then it is no reason for a quarantine.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        matches!(self, Failure::SwitchLocked | Failure::Secrets(_) | Failure::Start(_) | Failure::Rebooted | Failure::Lost)
+        matches!(
+            self,
+            Failure::SwitchLocked
+                | Failure::Secrets(_)
+                | Failure::Start(_)
+                | Failure::Rebooted
+                | Failure::Lost
+        )
     }
 }

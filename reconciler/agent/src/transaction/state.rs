@@ -197,7 +197,11 @@ fn surface(intent: &Intent) -> Surface {
 /// What is to be done in a state.
 #[must_use]
 pub fn effect(state: &State, intent: &Intent) -> Effect {
-    let activate = |toplevel: &Utf8PathBuf, action, step| Effect::Activate { toplevel: toplevel.clone(), action, step };
+    let activate = |toplevel: &Utf8PathBuf, action, step| Effect::Activate {
+        toplevel: toplevel.clone(),
+        action,
+        step,
+    };
     let previous = |action, step| match &intent.previous {
         Some(previous) => activate(&previous.toplevel, action, step),
         None => Effect::Finish,
@@ -226,14 +230,22 @@ pub fn effect(state: &State, intent: &Intent) -> Effect {
 pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, IllegalStep> {
     let surface = surface(intent);
     let back = |failure, activated, profiled| {
-        Ok(State::RestoringSecrets(Way { failure, activated, profiled }))
+        Ok(State::RestoringSecrets(Way {
+            failure,
+            activated,
+            profiled,
+        }))
     };
     // Once the profile is set, a custom toplevel is committed: it has no boot loader.
     let after_profile = |health, profile| {
         if surface.has_boot_step() {
             State::SettingBoot { health, profile }
         } else {
-            State::Committed { health, profile, boot: BootEntry::Unverified }
+            State::Committed {
+                health,
+                profile,
+                boot: BootEntry::Unverified,
+            }
         }
     };
     let after_return = |way: Way| match (way.profiled, surface.has_boot_step()) {
@@ -257,7 +269,13 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             if found.as_ref() == Some(&intent.toplevel) {
                 Ok(State::Probing { health })
             } else {
-                back(Failure::NotCurrent { found: found.map(Utf8PathBuf::into_string) }, true, false)
+                back(
+                    Failure::NotCurrent {
+                        found: found.map(Utf8PathBuf::into_string),
+                    },
+                    true,
+                    false,
+                )
             }
         }
         (State::Probing { health }, Event::Probed(regressed)) => {
@@ -274,17 +292,25 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         }
         (
             State::SettingBoot { .. },
-            Event::Activated(Activation::Untouched(failure) | Activation::Broken(failure)) | Event::Failed(failure),
+            Event::Activated(Activation::Untouched(failure) | Activation::Broken(failure))
+            | Event::Failed(failure),
         ) => back(Failure::Boot(failure.to_string()), true, true),
         (State::VerifyingBoot { health, profile }, Event::BootObserved(boot)) => match boot {
-            BootEntry::Verified | BootEntry::Unverified => Ok(State::Committed { health, profile, boot }),
+            BootEntry::Verified | BootEntry::Unverified => Ok(State::Committed {
+                health,
+                profile,
+                boot,
+            }),
             BootEntry::Missing => back(Failure::NoBootEntry, true, true),
         },
 
         (State::RestoringSecrets(way), Event::SecretsInForce) => match (&intent.previous, way.activated) {
             (_, false) => Ok(after_return(way)),
             (Some(_), true) => Ok(State::Returning(way)),
-            (None, true) => Ok(State::RevertFailed { way, revert: Failure::NoPrevious }),
+            (None, true) => Ok(State::RevertFailed {
+                way,
+                revert: Failure::NoPrevious,
+            }),
         },
         (State::Returning(way), Event::Activated(Activation::Live(_))) => Ok(if surface.shows_what_runs() {
             State::VerifyingReturn(way)
@@ -295,7 +321,9 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             if found.as_ref() == intent.previous.as_ref().map(|previous| &previous.toplevel) {
                 Ok(after_return(way))
             } else {
-                let revert = Failure::NotCurrent { found: found.map(Utf8PathBuf::into_string) };
+                let revert = Failure::NotCurrent {
+                    found: found.map(Utf8PathBuf::into_string),
+                };
                 Ok(State::RevertFailed { way, revert })
             }
         }
@@ -334,10 +362,9 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
                 Ok(State::SettingProfile { health })
             }
         }
-        (
-            State::SettingBoot { .. } | State::VerifyingBoot { .. },
-            Event::Restarted(Restart::OtherBoot),
-        ) => back(Failure::Rebooted, true, true),
+        (State::SettingBoot { .. } | State::VerifyingBoot { .. }, Event::Restarted(Restart::OtherBoot)) => {
+            back(Failure::Rebooted, true, true)
+        }
         (state, Event::Restarted(Restart::OtherBoot)) => Ok(state),
         (state, event) => Err(IllegalStep { state, event }),
     }

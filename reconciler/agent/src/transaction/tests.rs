@@ -1,2 +1,345 @@
 //! The transaction's state machine: its whole way forth, every way back, and no third end.
 
+use super::{Activation, Effect, Event, Failure, Health, Intent, Previous, Restart, State, effect, step};
+use crate::class::{Action, BootEntry, Class};
+use crate::journal::GenerationKind;
+use camino::Utf8PathBuf;
+use proptest::prelude::*;
+
+const NEW: &str = "/nix/store/new";
+const OLD: &str = "/nix/store/old";
+
+fn intent(class: Class, previous: Option<&str>) -> Intent {
+    Intent {
+        revision: "a".repeat(40),
+        subject: "a subject".to_owned(),
+        class,
+        system: "x86_64-linux".to_owned(),
+        toplevel: NEW.into(),
+        profile: "/nix/var/nix/profiles/system".into(),
+        kind: GenerationKind::Activated,
+        secrets: Some(2),
+        requirements: None,
+        previous: previous.map(|toplevel| Previous {
+            toplevel: toplevel.into(),
+            class,
+        }),
+        previous_secrets: Some(1),
+        previous_profile: Some(1),
+        previous_profile_target: Some(OLD.into()),
+        passing_before: Vec::new(),
+    }
+}
+
+/// A host that does what it is told, but for one kind of effect.
+#[derive(Debug, Clone)]
+struct FakeHost {
+    current: Option<Utf8PathBuf>,
+    secrets: Option<u64>,
+    profile: Utf8PathBuf,
+    boot: Utf8PathBuf,
+    fault: Option<Fault>,
+}
+
+/// What goes wrong, once each time it is met on the way forth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Secrets,
+    Untouched,
+    Broken,
+    NotCurrent,
+    Probe,
+    Profile,
+    Boot,
+    NoEntry,
+}
+
+const FAULTS: [Fault; 8] = [
+    Fault::Secrets,
+    Fault::Untouched,
+    Fault::Broken,
+    Fault::NotCurrent,
+    Fault::Probe,
+    Fault::Profile,
+    Fault::Boot,
+    Fault::NoEntry,
+];
+
+impl FakeHost {
+    fn new(fault: Option<Fault>) -> FakeHost {
+        FakeHost {
+            current: Some(OLD.into()),
+            secrets: Some(1),
+            profile: OLD.into(),
+            boot: OLD.into(),
+            fault,
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) -> Event {
+        let fault = self.fault;
+        match effect {
+            Effect::Begin => Event::Begun,
+            Effect::PutSecretsInForce(Some(2)) if fault == Some(Fault::Secrets) => {
+                Event::Failed(Failure::Secrets("gone".to_owned()))
+            }
+            Effect::PutSecretsInForce(number) => {
+                self.secrets = number;
+                Event::SecretsInForce
+            }
+            Effect::Activate {
+                toplevel,
+                action: Action::Test,
+                ..
+            } => match fault {
+                Some(Fault::Untouched) => Event::Activated(Activation::Untouched(Failure::PreSwitchCheck)),
+                Some(Fault::Broken) => {
+                    self.current = Some(toplevel);
+                    Event::Activated(Activation::Broken(Failure::ActivationScript))
+                }
+                Some(Fault::NotCurrent) => {
+                    self.current = Some("/nix/store/third".into());
+                    Event::Activated(Activation::Live(Health::Healthy))
+                }
+                _ => {
+                    self.current = Some(toplevel);
+                    Event::Activated(Activation::Live(Health::Healthy))
+                }
+            },
+            Effect::Activate {
+                toplevel,
+                action: Action::Return,
+                ..
+            } => {
+                self.current = Some(toplevel);
+                Event::Activated(Activation::Live(Health::Healthy))
+            }
+            Effect::Activate {
+                toplevel,
+                action: Action::Boot,
+                ..
+            } => {
+                if fault == Some(Fault::Boot) && toplevel == NEW {
+                    return Event::Activated(Activation::Untouched(Failure::PreSwitchCheck));
+                }
+                self.boot = toplevel;
+                Event::Activated(Activation::Live(Health::Healthy))
+            }
+            Effect::Observe => Event::Observed(self.current.clone()),
+            Effect::Probe if fault == Some(Fault::Probe) => Event::Probed(vec!["remote".to_owned()]),
+            Effect::Probe => Event::Probed(Vec::new()),
+            Effect::SetProfile(_) if fault == Some(Fault::Profile) => {
+                Event::Failed(Failure::Profile("read-only".to_owned()))
+            }
+            Effect::SetProfile(toplevel) => {
+                self.profile = toplevel;
+                Event::ProfileSet(Some(2))
+            }
+            Effect::RestoreProfile { target, .. } => {
+                self.profile = target.unwrap_or_else(|| self.profile.clone());
+                Event::ProfileSet(Some(1))
+            }
+            Effect::ObserveBoot if fault == Some(Fault::NoEntry) => Event::BootObserved(BootEntry::Missing),
+            Effect::ObserveBoot => Event::BootObserved(BootEntry::Verified),
+            Effect::Finish => panic!("nothing is performed after the end"),
+        }
+    }
+
+    /// The machine goes down: what runs is what the boot default says.
+    fn reboot(&mut self) {
+        self.current = Some(self.boot.clone());
+    }
+
+    fn is_wholly(&self, toplevel: &str, secrets: u64, class: Class) -> bool {
+        self.current.as_ref().is_some_and(|current| current == toplevel)
+            && self.secrets == Some(secrets)
+            && self.profile == toplevel
+            && (class == Class::Custom || self.boot == toplevel)
+    }
+}
+
+fn ended(state: &State) -> bool {
+    matches!(
+        state,
+        State::Committed { .. } | State::Reverted(_) | State::RevertFailed { .. }
+    )
+}
+
+fn run(host: &mut FakeHost, intent: &Intent, mut state: State) -> State {
+    for _ in 0..64 {
+        if ended(&state) {
+            return state;
+        }
+        let event = host.perform(effect(&state, intent));
+        state = step(state, event, intent).unwrap();
+    }
+    panic!("no end: {state:?}");
+}
+
+#[test]
+fn without_a_fault_it_commits_and_the_boot_default_comes_last() {
+    let intent = intent(Class::Nixos, Some(OLD));
+    let mut host = FakeHost::new(None);
+    let mut state = State::Intended;
+    let mut order = Vec::new();
+    while !ended(&state) {
+        let next = effect(&state, &intent);
+        order.push(
+            format!("{next:?}")
+                .split(['{', '('])
+                .next()
+                .unwrap()
+                .trim()
+                .to_owned(),
+        );
+        let event = host.perform(next);
+        state = step(state, event, &intent).unwrap();
+    }
+    assert_eq!(
+        order,
+        [
+            "Begin",
+            "PutSecretsInForce",
+            "Activate",
+            "Observe",
+            "Probe",
+            "SetProfile",
+            "Activate",
+            "ObserveBoot"
+        ]
+    );
+    assert!(matches!(
+        state,
+        State::Committed {
+            boot: BootEntry::Verified,
+            ..
+        }
+    ));
+    assert!(host.is_wholly(NEW, 2, Class::Nixos), "{host:?}");
+}
+
+#[test]
+fn every_fault_ends_on_the_whole_old_system() {
+    for class in [Class::Nixos, Class::Custom] {
+        for fault in FAULTS {
+            let intent = intent(class, Some(OLD));
+            let mut host = FakeHost::new(Some(fault));
+            let state = run(&mut host, &intent, State::Intended);
+            match (class, fault) {
+                // A custom toplevel is not looked at and has no boot loader.
+                (Class::Custom, Fault::Boot | Fault::NoEntry) => {
+                    assert!(matches!(state, State::Committed { .. }), "{fault:?}: {state:?}");
+                }
+                (Class::Custom, Fault::NotCurrent) => assert!(matches!(state, State::Committed { .. })),
+                _ => {
+                    assert!(
+                        matches!(state, State::Reverted(_)),
+                        "{class} {fault:?}: {state:?}"
+                    );
+                    assert!(host.is_wholly(OLD, 1, class), "{class} {fault:?}: {host:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_failing_way_back_is_told_and_final() {
+    let intent = intent(Class::Nixos, Some(OLD));
+    let mut host = FakeHost::new(Some(Fault::Broken));
+    let mut state = State::Intended;
+    while !matches!(state, State::Returning(_)) {
+        let event = host.perform(effect(&state, &intent));
+        state = step(state, event, &intent).unwrap();
+    }
+    let event = Event::Activated(Activation::Broken(Failure::ActivationScript));
+    let state = step(state, event, &intent).unwrap();
+    assert!(
+        matches!(
+            state,
+            State::RevertFailed {
+                revert: Failure::ActivationScript,
+                ..
+            }
+        ),
+        "{state:?}"
+    );
+    assert_eq!(effect(&state, &intent), Effect::Finish);
+}
+
+#[test]
+fn with_nothing_to_go_back_to_a_person_is_called_only_if_something_was_touched() {
+    let intent = intent(Class::Nixos, None);
+    let broken = run(&mut FakeHost::new(Some(Fault::Broken)), &intent, State::Intended);
+    assert!(
+        matches!(
+            broken,
+            State::RevertFailed {
+                revert: Failure::NoPrevious,
+                ..
+            }
+        ),
+        "{broken:?}"
+    );
+    let untouched = run(
+        &mut FakeHost::new(Some(Fault::Untouched)),
+        &intent,
+        State::Intended,
+    );
+    assert!(matches!(untouched, State::Reverted(_)), "{untouched:?}");
+}
+
+#[test]
+fn an_event_out_of_place_is_an_error_and_no_panic() {
+    let intent = intent(Class::Nixos, Some(OLD));
+    let error = step(State::Intended, Event::SecretsInForce, &intent).unwrap_err();
+    assert!(error.to_string().contains("has no place"), "{error}");
+}
+
+proptest! {
+    /// The agent is killed before or after any effect, as often as it likes, with or without a reboot; the
+    /// effect that was under way may have happened without having been journaled. However it goes, the machine
+    /// ends wholly on the new system or wholly on the old one.
+    #[test]
+    fn no_crash_leaves_a_third_state(
+        fault in prop::option::of(prop::sample::select(FAULTS.to_vec())),
+        class in prop::sample::select(vec![Class::Nixos, Class::Custom]),
+        crashes in prop::collection::vec((0_u8..12, any::<bool>(), any::<bool>()), 0..4),
+    ) {
+        let intent = intent(class, Some(OLD));
+        let mut host = FakeHost::new(fault);
+        let mut state = State::Intended;
+        let mut crashes = crashes.into_iter();
+        let mut next = crashes.next();
+        let mut since = 0;
+        for _ in 0..256 {
+            if ended(&state) {
+                break;
+            }
+            if let Some((after, happened, reboot)) = next
+                && since >= after
+            {
+                if happened {
+                    let _unheard = host.perform(effect(&state, &intent));
+                }
+                let restart = if reboot { Restart::OtherBoot } else { Restart::SameBoot };
+                if reboot && class == Class::Nixos {
+                    host.reboot();
+                }
+                state = step(state, Event::Restarted(restart), &intent).unwrap();
+                next = crashes.next();
+                since = 0;
+                continue;
+            }
+            let event = host.perform(effect(&state, &intent));
+            state = step(state, event, &intent).unwrap();
+            since += 1;
+        }
+        prop_assert!(ended(&state), "no end: {:?}", state);
+        match state {
+            State::Committed { .. } if class == Class::Custom && fault == Some(Fault::NotCurrent) => {}
+            State::Committed { .. } => prop_assert!(host.is_wholly(NEW, 2, class), "{:?}", host),
+            _ => prop_assert!(host.is_wholly(OLD, 1, class), "{:?} {:?}", state, host),
+        }
+    }
+}
