@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn closest_first() {
+    fn the_closest_comes_first() {
         let known = ["cinnabar", "cinnamon", "basalt", "web1", "web2", "db"];
         let cases: &[(&str, &[&str])] = &[
             ("cinabar", &["cinnabar", "cinnamon"]),

@@ -66,29 +66,100 @@ pub(super) fn boot_entry(paths: &Paths, toplevel: &Utf8Path) -> BootEntry {
                 .is_none_or(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
         })
     };
-    let mut files = Vec::new();
-    for file in ["/boot/grub/grub.cfg", "/boot/extlinux/extlinux.conf"] {
-        files.extend(Some(paths.host(file)).filter(|file| file.exists()));
+    let says = |file: &Utf8Path| std::fs::read_to_string(file).is_ok_and(|text| names(&text));
+    let loader = paths.host("/boot/loader");
+    if loader.exists() {
+        let entries = loader.join("entries");
+        let found = match default_entry(&loader) {
+            Some(default) => says(&entries.join(default)),
+            None => entries
+                .read_dir_utf8()
+                .is_ok_and(|found| found.flatten().any(|entry| says(entry.path()))),
+        };
+        return if found {
+            BootEntry::Verified
+        } else {
+            BootEntry::Missing
+        };
     }
-    if let Ok(entries) = paths.host("/boot/loader/entries").read_dir_utf8() {
-        files.extend(entries.flatten().map(|entry| entry.path().to_owned()));
+    let files: Vec<Utf8PathBuf> = ["/boot/grub/grub.cfg", "/boot/extlinux/extlinux.conf"]
+        .into_iter()
+        .map(|file| paths.host(file))
+        .filter(|file| file.exists())
+        .collect();
+    match (files.is_empty(), files.iter().any(|file| says(file))) {
+        (true, _) => BootEntry::Unverified,
+        (false, true) => BootEntry::Verified,
+        (false, false) => BootEntry::Missing,
     }
-    if files.is_empty() && !paths.host("/boot/loader").exists() {
-        return BootEntry::Unverified;
-    }
-    if files
-        .iter()
-        .any(|file| std::fs::read_to_string(file).is_ok_and(|text| names(&text)))
-    {
-        BootEntry::Verified
-    } else {
-        BootEntry::Missing
-    }
+}
+
+/// The one entry that systemd-boot's loader.conf names as default; none where it names a pattern or `@saved`.
+fn default_entry(loader: &Utf8Path) -> Option<String> {
+    let text = std::fs::read_to_string(loader.join("loader.conf")).ok()?;
+    let name = text
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("default")
+                .filter(|rest| rest.starts_with([' ', '\t']))
+        })?
+        .trim();
+    let plain = !name.is_empty() && !name.contains(['*', '?', '[', '@', '/']);
+    plain.then(|| {
+        if name.ends_with(".conf") {
+            name.to_owned()
+        } else {
+            format!("{name}.conf")
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_default_entry_counts() {
+        use crate::durable::{Lasting, folder, replace};
+        let scratch = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(scratch.path()).unwrap();
+        let text = format!("[fleet]\nurl = \"x\"\n[paths]\nroot = \"{root}\"\n");
+        let fragment = crate::config::parse(root, &text).unwrap();
+        let paths = crate::config::Settings::resolve(fragment, "a").unwrap().paths;
+        let new = Utf8Path::new("/nix/store/new");
+        assert_eq!(boot_entry(&paths, new), BootEntry::Unverified);
+
+        folder(&root.join("boot/loader/entries"), 0o755).unwrap();
+        assert_eq!(boot_entry(&paths, new), BootEntry::Missing);
+        let write = |file: &str, text: &str| {
+            replace(
+                &root.join("boot/loader").join(file),
+                text.as_bytes(),
+                0o644,
+                Lasting::Process,
+            )
+            .unwrap();
+        };
+        write(
+            "entries/nixos-generation-1.conf",
+            "options init=/nix/store/old/init quiet\n",
+        );
+        write(
+            "entries/nixos-generation-2.conf",
+            "options init=/nix/store/new/init quiet\n",
+        );
+        assert_eq!(boot_entry(&paths, new), BootEntry::Verified);
+        write("loader.conf", "timeout 5\ndefault nixos-generation-1.conf\n");
+        assert_eq!(boot_entry(&paths, new), BootEntry::Missing);
+        write("loader.conf", "default nixos-generation-2\n");
+        assert_eq!(boot_entry(&paths, new), BootEntry::Verified);
+        write("loader.conf", "default nixos-generation-*\n");
+        assert_eq!(boot_entry(&paths, new), BootEntry::Verified);
+        assert_eq!(
+            boot_entry(&paths, Utf8Path::new("/nix/store/ne")),
+            BootEntry::Missing
+        );
+    }
 
     #[test]
     fn each_exit_code_has_its_meaning() {

@@ -13,6 +13,7 @@ use crate::pass::{Insistence, judge, observe, surface_of};
 use crate::source::{FleetUrl, Mirror};
 use jiff::Timestamp;
 use reconciler_vars::SecretsRoot;
+use std::os::unix::net::UnixStream;
 
 /// Puts the status together; `journal` is none where no agent ever ran.
 pub fn gather(
@@ -20,7 +21,11 @@ pub fn gather(
     journal: Option<&Journal>,
     now: Timestamp,
 ) -> Result<Status, JournalError> {
-    let presence = Presence::read(&settings.paths.run).unwrap_or_default();
+    // What an agent that is gone last saw is older than what the mirror has.
+    let listens = UnixStream::connect(settings.paths.socket()).is_ok();
+    let presence = Presence::read(&settings.paths.run)
+        .filter(|_| listens)
+        .unwrap_or_default();
     let fleet = fleet(settings, &presence);
     let mut status = Status {
         version: VERSION,

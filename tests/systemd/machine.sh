@@ -1,0 +1,133 @@
+# The machine cinnabar of the example fleet on a host of ./host: its installation, its repository, and what can
+# be asked of it. Whoever sources this sets $host (the command) and $dir (the host), and stands in the
+# project's folder.
+
+on() { "$host" run "$dir" "$@"; }
+at() { echo "$("$host" path "$dir")$1"; }
+
+# --- Asking -----------------------------------------------------------------------------------------------
+
+exists() { on test -e "$1"; }
+property() { on systemctl show --value -p "$1" "${2:-reconciler.service}"; }
+has_property() { [ "$(property "$1" "${3-}")" = "$2" ]; }
+# said PATTERN JOURNALCTL-OPTION…: the journal has it since the scene began.
+said() {
+    pattern=$1
+    shift
+    on journalctl --no-pager -o cat --after-cursor="$scene" "$@" | grep -q -e "$pattern"
+}
+# status FILTER, history FILTER: what the agent tells, by a filter of jq that holds.
+status() { on reconcile status --json | jq -e "$@" >/dev/null; }
+history() { on reconcile history --json | jq -e "$@" >/dev/null; }
+activations() { on reconcile history --json | jq length; }
+current() { on readlink /run/current-system; }
+lines() { on sh -c "cat $1 2>/dev/null | wc -l"; }
+# ended OUTCOME: the last pass dealt with the fleet's head, and so.
+ended() {
+    status --arg head "$(git_of_admin rev-parse HEAD)" --arg outcome "$1" \
+        '.fleet.head == $head and .last_pass.outcome == $outcome'
+}
+# converged MOTD: and this motd is in force.
+converged() { ended converged && status '.sync == "synced"' && [ "$(on cat /etc/motd)" = "$1" ]; }
+
+scene() {
+    echo
+    echo "$1"
+    scene=$(on journalctl -n 0 --show-cursor --no-pager | sed -n 's/^-- cursor: //p')
+}
+explain() {
+    on journalctl --no-pager -o short-monotonic --after-cursor="$scene" 2>/dev/null | tail -n 80
+    on reconcile status 2>&1
+    on reconcile history 2>&1 | head -n 5
+}
+
+# --- The fleet --------------------------------------------------------------------------------------------
+
+git_of_admin() {
+    on git -C /srv/work -c user.name=admin -c user.email=admin@example.org "$@"
+}
+make_fleet() {
+    cp -r examples/eight-machines "$(at /srv)/work"
+    sed -i "s/nixos = \"x86_64-linux\"/nixos = \"$(uname -m)-linux\"/" "$(at /srv/work)/flake.nix"
+    chown -R root:root "$(at /srv/work)"
+    on git init -q --bare -b main /srv/fleet.git
+    git_of_admin init -q -b main
+    git_of_admin remote add origin /srv/fleet.git
+}
+# push MOTD [HOOK]: cinnabar with this motd, and with this script in the middle of its activation.
+push() {
+    machine=$(at /srv/work/machines/cinnabar)
+    rm -rf "$machine/fault"
+    echo "$1" >"$machine/etc/motd"
+    if [ $# -gt 1 ]; then
+        mkdir "$machine/fault"
+        printf '%s\n' "$2" >"$machine/fault/hook"
+    fi
+    git_of_admin add -A
+    git_of_admin commit -qm "$1"
+    git_of_admin push -q origin main
+}
+
+# A hook that says that it is there, waits until it is let on, and is counted.
+gate='
+echo entered >>/var/lib/gate-entered
+: >/run/gate-entered
+while [ ! -e /run/gate-open ]; do sleep 0.05; done
+echo left >>/var/lib/gate-left'
+close_gate() { on rm -f /run/gate-entered /run/gate-open /var/lib/gate-entered /var/lib/gate-left; }
+open_gate() { on touch /run/gate-open; }
+
+# --- Installation -----------------------------------------------------------------------------------------
+
+# install_agent BINARY
+install_agent() {
+    install -m 755 "$1" "$(at /usr/bin)/reconcile"
+    install -m 644 systemd/reconciler.service "$(at /etc/systemd/system)/reconciler.service"
+    install -D -m 644 systemd/sysusers.conf "$(at /usr/lib)/sysusers.d/reconciler.conf"
+    install -D -m 600 examples/eight-machines/example-keys/cinnabar.txt "$(at /var/lib)/sops-nix/key.txt"
+    mkdir -p "$(at /etc)/reconciler"
+    cat >"$(at /etc)/reconciler/config.toml" <<'CONF'
+machine = "cinnabar"
+
+[fleet]
+url = "file:///srv/fleet.git"
+poll = "1s"
+
+[identity]
+age_keys = ["/var/lib/sops-nix/key.txt"]
+
+[policy]
+probe_grace = "1s"
+CONF
+    on systemd-sysusers
+    on systemctl daemon-reload
+    on systemctl enable --quiet reconciler.service
+}
+
+# What a boot loader and an initrd do on a NixOS machine: the default entry's system is what runs.
+install_boot_loader() {
+    cat >"$(at /etc/systemd/system)/boot-default.service" <<'UNIT'
+[Unit]
+Description=Boots the default of the boot loader
+DefaultDependencies=no
+After=local-fs.target
+Before=sysinit.target
+ConditionPathExists=/boot/loader/loader.conf
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -eu /etc/boot-default
+
+[Install]
+WantedBy=sysinit.target
+UNIT
+    cat >"$(at /etc)/boot-default" <<'SCRIPT'
+entry=$(sed -n 's/^default //p' /boot/loader/loader.conf)
+system=$(sed -n 's,^options.*init=\([^ ]*\)/init.*,\1,p' "/boot/loader/entries/$entry")
+ln -s "$system" /run/booted-system
+exec "$system/activate"
+SCRIPT
+    on systemctl daemon-reload
+    on systemctl enable --quiet boot-default.service
+}
