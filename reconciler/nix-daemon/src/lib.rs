@@ -8,6 +8,27 @@
 //! allocated and unknown numbers are carried, not rejected. A connection is used again only after its last
 //! reply was read to the end: an error of transport or protocol, a timeout and a dropped future all close it.
 //! Nothing is retried: the caller knows what may be asked twice.
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use nix_daemon_client::{BuildMode, Client, ConnectOptions, DerivedPath, Outputs, Progress, StorePath};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let socket = Path::new("/nix/var/nix/daemon-socket/socket");
+//! let mut client = Client::connect(socket, &ConnectOptions::default()).await?;
+//! let drv: StorePath = "/nix/store/vvr0hzs0n3lmwj6h0yc1nn8wj1p3kd3w-hello.drv".parse()?;
+//! client.add_temp_root(&drv).await?;
+//! let target = DerivedPath::Built { drv: drv.clone(), outputs: Outputs::All };
+//! let mut progress = Progress::new();
+//! for (_, result) in client.build_paths_with_results(&[target], BuildMode::Normal, &mut progress).await? {
+//!     if !result.is_success() {
+//!         eprintln!("{}\n{:?}", result.message, progress.failed_log(&drv));
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod nar;
 

@@ -19,7 +19,7 @@ use crate::text::{Text, plain};
 /// The longest string that is read.
 pub(crate) const STRING_LIMIT: u64 = 64 << 20;
 /// The most that one message or reply may hold; a million store paths are 100 MB.
-pub(crate) const MESSAGE_LIMIT: u64 = 256 << 20;
+const MESSAGE_LIMIT: u64 = 256 << 20;
 /// What an item costs of the message's limit beyond its bytes: about what it takes in memory.
 const ITEM_COST: u64 = 32;
 /// How much room is made for one read.
@@ -49,6 +49,7 @@ pub(crate) struct Reader {
     offset: u64,
     /// Bytes that the present message may still take.
     budget: u64,
+    limit: u64,
     patience: Option<Duration>,
 }
 
@@ -63,11 +64,17 @@ impl fmt::Debug for Reader {
 
 impl Reader {
     pub(crate) fn new(source: Source) -> Reader {
+        Reader::with_limit(source, MESSAGE_LIMIT)
+    }
+
+    /// A reader of messages and replies of at most `limit` bytes.
+    pub(crate) fn with_limit(source: Source, limit: u64) -> Reader {
         Reader {
             source,
             buffer: BytesMut::new(),
             offset: 0,
-            budget: MESSAGE_LIMIT,
+            budget: limit,
+            limit,
             patience: None,
         }
     }
@@ -79,7 +86,7 @@ impl Reader {
 
     /// Begins a message or reply: its size is counted anew.
     pub(crate) fn begin(&mut self) {
-        self.budget = MESSAGE_LIMIT;
+        self.budget = self.limit;
     }
 
     /// Whether not a single byte was ever received.
@@ -142,7 +149,7 @@ impl Reader {
                 self.budget = rest;
                 Ok(())
             }
-            None => Err(self.violation(Violation::TooMuch { limit: MESSAGE_LIMIT })),
+            None => Err(self.violation(Violation::TooMuch { limit: self.limit })),
         }
     }
 

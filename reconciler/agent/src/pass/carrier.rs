@@ -1,6 +1,6 @@
 //! The host as a transaction sees it: performs each effect and says what came of it.
 
-use super::{Phase, Reporter, World, probes, secrets};
+use super::{PassError, Phase, Reporter, World, probes, secrets};
 use crate::activation::{End, Launcher};
 use crate::class::{Action, Judgement, Surface};
 use crate::host;
@@ -104,8 +104,16 @@ impl HostCarrier<'_, '_> {
             // It needs none: what is in force stays readable for what still runs, until it is pruned.
             return Event::SecretsInForce;
         };
-        match root.switch_to(number) {
-            Ok(_) => Event::SecretsInForce,
+        let switch = || -> Result<(), PassError> {
+            if !root.exists(number) {
+                // A reboot took the ramdisk with it.
+                secrets::open_again(self.world, number)?;
+            }
+            root.switch_to(number)?;
+            Ok(())
+        };
+        match switch() {
+            Ok(()) => Event::SecretsInForce,
             Err(error) => Event::Failed(Failure::Secrets(chain(&error))),
         }
     }

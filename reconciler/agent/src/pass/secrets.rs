@@ -103,6 +103,28 @@ pub(super) fn lay_down(world: &World, opened: &Opened) -> Result<Option<u64>, Pa
     Ok(Some(stage(&root, opened, number, &accounts)?.number()))
 }
 
+/// Opens the secrets of a recorded generation once more and lays them down under their old number.
+pub(super) fn open_again(world: &World, number: u64) -> Result<(), PassError> {
+    let generations = world.journal.generations()?;
+    let Some((generation, requirements)) = generations
+        .iter()
+        .filter(|generation| generation.record.secrets == Some(number))
+        .find_map(|generation| Some((generation, from_json(generation.record.requirements.as_deref())?)))
+    else {
+        // Nobody knows what was in it: whoever asked for it is told that it is gone.
+        return Ok(());
+    };
+    let Ok(oid) = generation.record.revision.parse() else {
+        return Ok(());
+    };
+    let commit = world.source.mirror()?.commit(oid)?;
+    let opened = open(world, Revision::pinned(&commit), &requirements, None)?;
+    let root = root(world);
+    root.ensure_ramfs()?;
+    stage(&root, &opened, number, &accounts(world)?)?;
+    Ok(())
+}
+
 /// Whether the secrets in force are exactly these.
 pub(super) fn in_force(world: &World, opened: &Opened) -> Result<bool, PassError> {
     let (root, accounts) = (root(world), accounts(world)?);

@@ -365,7 +365,18 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         (State::SettingBoot { .. } | State::VerifyingBoot { .. }, Event::Restarted(Restart::OtherBoot)) => {
             back(Failure::Rebooted, true, true)
         }
-        (state, Event::Restarted(Restart::OtherBoot)) => Ok(state),
+        // The boot may have undone any part of the way back: it is gone again from its beginning.
+        (
+            State::RestoringSecrets(way)
+            | State::Returning(way)
+            | State::VerifyingReturn(way)
+            | State::RestoringProfile(way)
+            | State::RestoringBoot(way),
+            Event::Restarted(Restart::OtherBoot),
+        ) => Ok(State::RestoringSecrets(Way {
+            activated: true,
+            ..way
+        })),
         (state, event) => Err(IllegalStep { state, event }),
     }
 }

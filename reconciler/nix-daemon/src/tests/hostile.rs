@@ -12,7 +12,7 @@ use crate::error::{Error, Violation};
 use crate::event::Event;
 use crate::garbage::Garbage;
 use crate::nar;
-use crate::read::{MESSAGE_LIMIT, ReadError, Reader, STRING_LIMIT};
+use crate::read::{ReadError, Reader, STRING_LIMIT};
 
 /// One operation of each shape of reply: its request, a good reply, and the call.
 const SHAPES: usize = 8;
@@ -219,9 +219,10 @@ async fn long_strings_are_refused_before_they_are_read() {
 #[tokio::test]
 async fn endless_lists_are_given_up() {
     // An endless list of empty strings, and an endless list of numbers in one message.
+    const LIMIT: u64 = 1 << 20;
     let endless = || tokio::io::repeat(0);
     let strings = std::io::Cursor::new(u64::MAX.to_le_bytes()).chain(endless());
-    let mut reader = Reader::new(Box::new(strings));
+    let mut reader = Reader::with_limit(Box::new(strings), LIMIT);
     let Err(ReadError::Violation {
         violation: Violation::TooMuch { limit },
         ..
@@ -229,10 +230,10 @@ async fn endless_lists_are_given_up() {
     else {
         panic!("no end");
     };
-    assert_eq!(limit, MESSAGE_LIMIT);
+    assert_eq!(limit, LIMIT);
 
     let result = bytes().n(0x5253_4c54).n(1).n(105).n(u64::MAX).0;
-    let mut reader = Reader::new(Box::new(std::io::Cursor::new(result).chain(endless())));
+    let mut reader = Reader::with_limit(Box::new(std::io::Cursor::new(result).chain(endless())), LIMIT);
     let drained = crate::message::drain(&mut reader, &mut ()).await;
     assert!(matches!(
         drained,

@@ -175,21 +175,21 @@ fn old_logs_make_room() {
     let mut progress = Progress::new();
     let long = "x".repeat(4096);
     let drv = |number: u64| format!("/nix/store/{number:032}-n.drv");
-    for number in 0..200 {
+    for number in 0..90 {
         progress.apply(&build(number, &drv(number)));
         (0..50).for_each(|_| progress.apply(&line(number, &long)));
         progress.apply(&stop(number));
     }
     assert_eq!(progress.failed_log(&path(&drv(0))), None);
     assert_eq!(
-        progress.failed_log(&path(&drv(199))).map(<[String]>::len),
+        progress.failed_log(&path(&drv(89))).map(<[String]>::len),
         Some(50)
     );
     // Building again replaces.
-    progress.apply(&build(999, &drv(199)));
+    progress.apply(&build(999, &drv(89)));
     progress.apply(&line(999, "new"));
     progress.apply(&stop(999));
-    assert_eq!(progress.failed_log(&path(&drv(199))).unwrap(), ["new"]);
+    assert_eq!(progress.failed_log(&path(&drv(89))).unwrap(), ["new"]);
 }
 
 #[test]

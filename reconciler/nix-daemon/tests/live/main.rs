@@ -11,3 +11,5 @@ mod builds;
 mod connection;
 #[cfg(test)]
 mod store;
+#[cfg(test)]
+mod transcript;
