@@ -25,6 +25,7 @@
               ./examples
               ./systemd
               ./launchd
+              ./docs
             ];
           };
           cargoLock.lockFile = ./Cargo.lock;

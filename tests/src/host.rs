@@ -155,7 +155,7 @@ impl Host {
         Agent::start(self.command().arg("agent"), log)
     }
 
-    /// Every use of `nix` and `nix-env` by the agent so far, one a line.
+    /// Every use of `nix` and `nix-env` by the agent so far, one a line: user id, program, arguments.
     #[must_use]
     pub fn nix_uses(&self) -> Vec<String> {
         let log = std::fs::read_to_string(self.tools.path().join("uses")).unwrap_or_default();
@@ -187,7 +187,7 @@ impl Host {
         let wrapper = self.tools.path().join("bin").join(program);
         std::fs::create_dir_all(wrapper.parent().unwrap()).unwrap();
         let script = format!(
-            "#!/bin/sh\necho \"{program} $1 $2 $3 $4\" >>{}\nexec {} \"$@\"\n",
+            "#!/bin/sh\necho \"$(id -u) {program} $*\" | head -n 1 >>{}\nexec {} \"$@\"\n",
             uses.display(),
             tool(program).display()
         );

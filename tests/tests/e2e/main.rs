@@ -9,8 +9,11 @@
 )]
 
 mod converge;
+mod crash;
 mod refuse;
 mod revert;
+mod rollback;
+mod secrets;
 
 #[test]
 fn no_file_is_forgotten() {

@@ -79,6 +79,8 @@ pub struct Launcher {
     pub folders: Vec<PathBuf>,
     /// The agent's own binary, for the detached runner.
     pub binary: PathBuf,
+    /// This boot: what an earlier one started is over, whatever it left.
+    pub boot_id: String,
     /// Variables that every activation gets.
     pub environment: Vec<(String, String)>,
     /// How long an activation may take.
@@ -94,13 +96,17 @@ impl Launcher {
         invocation: &Invocation,
     ) -> Result<End, LaunchError> {
         let files = Files::of(folder, step);
-        if let Some(exit) = files.exit()? {
-            return Ok(End::Exited(exit));
-        }
         let mut runner = None;
-        if !files.started.exists() {
+        if files.boot().as_deref() == Some(&self.boot_id) {
+            if let Some(exit) = files.exit()? {
+                return Ok(End::Exited(exit));
+            }
+        } else {
+            // Of an earlier boot, if there are any: they say nothing of this one.
+            let _ = std::fs::remove_file(&files.result);
             durable::folder(folder, 0o700).map_err(LaunchError::Prepare)?;
             let marker = |text: &str| {
+                let text = format!("boot {}\n{text}", self.boot_id);
                 durable::replace(&files.started, text.as_bytes(), 0o600, Lasting::Power)
                     .map_err(LaunchError::Prepare)
             };
@@ -302,8 +308,19 @@ impl Files {
         }
     }
 
-    fn pid(&self) -> Option<Pid> {
+    /// The boot that started it.
+    fn boot(&self) -> Option<String> {
+        self.marked("boot ")
+    }
+
+    fn marked(&self, name: &str) -> Option<String> {
         let text = std::fs::read_to_string(&self.started).ok()?;
-        text.trim().strip_prefix("pid ")?.parse().ok().map(Pid::from_raw)
+        text.lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map(str::to_owned)
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        self.marked("pid ")?.parse().ok().map(Pid::from_raw)
     }
 }

@@ -6,7 +6,8 @@ use super::style::Style;
 use crate::config::{self, DEFAULT_FILE, Settings};
 use crate::host::{self, Environment};
 use crate::journal::Journal;
-use crate::pass::World;
+use crate::pass::{World, WorldError, source_settings};
+use crate::source::Source;
 use camino::Utf8PathBuf;
 use std::future::Future;
 
@@ -58,6 +59,13 @@ impl Context {
     pub(super) fn world(&self) -> Result<World, CliError> {
         install_crypto();
         Ok(World::open(self.settings()?, self.environment.clone())?)
+    }
+
+    /// The fleet's source alone.
+    pub(super) fn source(&self, settings: &Settings) -> Result<Source, CliError> {
+        install_crypto();
+        let source = Source::new(source_settings(settings, &self.environment)?);
+        Ok(source.map_err(WorldError::Source)?)
     }
 
     /// Opens the journal to read it; none where no agent ever ran.

@@ -9,7 +9,7 @@ use crate::exit::Outcome;
 use crate::host::HostError;
 use crate::journal::JournalError;
 use crate::pass::WorldError;
-use crate::source::{MirrorError, PollError};
+use crate::source::{FetchError, MirrorError, PollError};
 use camino::Utf8PathBuf;
 use std::error::Error;
 use std::io::{self, Write};
@@ -60,6 +60,8 @@ pub(super) enum CliError {
     Durable(#[from] DurableError),
     #[error(transparent)]
     Poll(PollError),
+    #[error(transparent)]
+    Fetch(FetchError),
     #[error("cannot print the result")]
     Print(#[source] io::Error),
     #[error("cannot write the result as JSON")]
@@ -87,7 +89,7 @@ impl CliError {
             CliError::Lock(LockError::Held) | CliError::Serve(ServeError::Lock(LockError::Held)) => {
                 Outcome::Busy
             }
-            CliError::Poll(_) => Outcome::FetchFailed,
+            CliError::Poll(_) | CliError::Fetch(_) => Outcome::FetchFailed,
             CliError::Host(_)
             | CliError::Runtime(_)
             | CliError::World(_)

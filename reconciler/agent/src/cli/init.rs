@@ -41,8 +41,8 @@ pub(super) fn run(context: &Context, options: &InitOptions) -> Result<Outcome, C
         Some(info) => page::text(&format!("secrets for it are encrypted to {}\n", info.recipient))?,
         None => page::text("it has no key that opens secrets yet: `reconcile keys` says where it looks\n")?,
     }
-    let world = context.world()?;
-    let head = block_on(world.source.poll())?.map_err(CliError::Poll)?;
+    let source = context.source(&settings)?;
+    let head = block_on(source.poll())?.map_err(CliError::Poll)?;
     page::text(&format!(
         "{} answers: {} is at {}\nnext: `reconcile now`, then start the agent's service\n",
         head.url,

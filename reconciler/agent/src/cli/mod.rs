@@ -12,6 +12,7 @@ mod page;
 mod pin;
 mod progress;
 mod reference;
+mod revision;
 mod rollback;
 mod status;
 mod style;

@@ -3,27 +3,22 @@
 use super::args::PinOptions;
 use super::context::Context;
 use super::failure::CliError;
+use super::revision::resolve;
 use super::{now, page};
 use crate::exit::Outcome;
 use crate::journal::{Journal, Pin};
 use crate::pass::{Cause, Depth, Insistence, Request};
-use crate::source::Mirror;
 use crate::text;
 use jiff::Timestamp;
 
 pub(super) fn pin(context: &Context, options: &PinOptions) -> Result<Outcome, CliError> {
     let settings = context.settings()?;
-    let path = settings.paths.state.join("fleet.git");
-    if !path.exists() {
+    if !settings.paths.journal().exists() {
         return Err(CliError::NeverRan {
             state: settings.paths.state,
         });
     }
-    let mirror = Mirror::open_or_create(&path).map_err(CliError::Mirror)?;
-    let name = options.revision.clone();
-    let oid = mirror
-        .resolve(&name)
-        .map_err(|source| CliError::Revision { name, source })?;
+    let oid = resolve(context, &settings, &options.revision)?;
     let mut journal = Journal::open(&settings.paths.journal())?;
     let generation = journal
         .generation_of(&oid.to_string())?

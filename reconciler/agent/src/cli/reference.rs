@@ -78,7 +78,8 @@ mod tests {
             let found = std::fs::read_to_string(folder.join(file)).unwrap();
             assert!(
                 found == page,
-                "docs/{file} is not what the types say; run `reconcile reference {file}`"
+                "docs/{file} is not what the types say; run `reconcile reference {}`",
+                file.trim_end_matches(".md")
             );
         }
     }

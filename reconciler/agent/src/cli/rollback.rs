@@ -4,10 +4,10 @@ use super::args::RollbackOptions;
 use super::context::Context;
 use super::failure::CliError;
 use super::pin;
+use super::revision::resolve;
 use crate::exit::Outcome;
 use crate::journal::{Generation, Journal};
 use crate::pass::Cause;
-use crate::source::Mirror;
 
 pub(super) fn run(context: &Context, options: &RollbackOptions) -> Result<Outcome, CliError> {
     let settings = context.settings()?;
@@ -24,14 +24,7 @@ pub(super) fn run(context: &Context, options: &RollbackOptions) -> Result<Outcom
                 .generation(number)?
                 .ok_or(CliError::NoGeneration { number })?,
             None => {
-                let mirror = Mirror::open_or_create(&settings.paths.state.join("fleet.git"));
-                let oid = mirror
-                    .map_err(CliError::Mirror)?
-                    .resolve(name)
-                    .map_err(|source| CliError::Revision {
-                        name: name.clone(),
-                        source,
-                    })?;
+                let oid = resolve(context, &settings, name)?;
                 match journal.generation_of(&oid.to_string())? {
                     Some(generation) => generation,
                     // Never active here: it is built first, like any pinned revision.

@@ -60,6 +60,12 @@ fn human(context: &Context, status: &Status, now: Timestamp) -> String {
             format!("{} by {}, {since}{why}", text::commit(&pin.revision), pin.by),
         );
     }
+    if let Some(failed) = &status.failed_revert {
+        line(
+            "failed",
+            format!("{} · {}", text::commit(&failed.revision), failed.reason),
+        );
+    }
     for entry in &status.quarantine {
         line(
             "quarantine",
@@ -102,6 +108,12 @@ fn human(context: &Context, status: &Status, now: Timestamp) -> String {
 fn sentence(status: &Status, now: Timestamp) -> (String, Paint) {
     let head = status.fleet.head.as_deref().map(text::commit).unwrap_or_default();
     let on = |text: &str| format!("{text} {head}");
+    if status.failed_revert.is_some() {
+        return (
+            "is on neither its old nor its new system: a person is needed".to_owned(),
+            Paint::Bad,
+        );
+    }
     match status.sync {
         Sync::Synced if status.drift.is_empty() => (on("is on what the fleet declares:"), Paint::Good),
         Sync::Synced => (

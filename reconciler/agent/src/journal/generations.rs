@@ -47,6 +47,8 @@ pub struct NewGeneration {
     pub class: String,
     /// The Nix system, `x86_64-linux`.
     pub system: String,
+    /// The machine's tags, which decide its policy.
+    pub tags: Vec<String>,
     /// The store path.
     pub toplevel: String,
     /// The Nix profile's generation that points at it.
@@ -76,11 +78,12 @@ pub struct Generation {
 }
 
 const COLUMNS: &str = "number, revision, subject, class, system, toplevel, profile_generation, secrets,
-    requirements, kind, health, activated_at, took_ms";
+    requirements, kind, health, activated_at, took_ms, tags";
 
 fn generation(row: &Row<'_>) -> rusqlite::Result<Generation> {
     let kind: String = row.get(9)?;
     let activated_at: String = row.get(11)?;
+    let tags: String = row.get(13)?;
     Ok(Generation {
         number: row.get(0)?,
         record: NewGeneration {
@@ -88,6 +91,7 @@ fn generation(row: &Row<'_>) -> rusqlite::Result<Generation> {
             subject: row.get(2)?,
             class: row.get(3)?,
             system: row.get(4)?,
+            tags: serde_json::from_str(&tags).map_err(|error| malformed(13, error))?,
             toplevel: row.get(5)?,
             profile_generation: row.get(6)?,
             secrets: row.get(7)?,
@@ -157,7 +161,7 @@ impl Journal {
         self.connection
             .execute(
                 &format!(
-                    "INSERT INTO generations ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)"
+                    "INSERT INTO generations ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)"
                 ),
                 params![
                     number,
@@ -172,7 +176,8 @@ impl Journal {
                     new.kind.name(),
                     new.health,
                     at.to_string(),
-                    took_ms
+                    took_ms,
+                    serde_json::to_string(&new.tags).unwrap_or_else(|_| "[]".to_owned())
                 ],
             )
             .map_err(JournalError::writing("a generation"))?;
@@ -188,16 +193,5 @@ impl Journal {
                 |row| row.get(0),
             )
             .map_err(JournalError::reading("the last generation's number"))
-    }
-
-    /// Records that the generation in force now has other secrets of the same content.
-    pub fn set_generation_secrets(&self, number: u64, secrets: Option<u64>) -> Result<(), JournalError> {
-        self.connection
-            .execute(
-                "UPDATE generations SET secrets = ?2 WHERE number = ?1",
-                params![number, secrets],
-            )
-            .map(|_| ())
-            .map_err(JournalError::writing("a generation's secrets"))
     }
 }

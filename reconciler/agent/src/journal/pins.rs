@@ -22,6 +22,19 @@ pub struct Pin {
     pub generation: Option<u64>,
 }
 
+impl Pin {
+    /// As the pin gate reads it.
+    #[must_use]
+    pub fn into_gate(self) -> reconciler_policies::Pin {
+        reconciler_policies::Pin {
+            revision: self.revision,
+            by: self.by,
+            why: self.why,
+            since: self.since,
+        }
+    }
+}
+
 impl Journal {
     /// The pin in force.
     pub fn pin(&self) -> Result<Option<Pin>, JournalError> {

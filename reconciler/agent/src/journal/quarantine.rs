@@ -3,11 +3,12 @@
 use super::error::malformed;
 use super::{Journal, JournalError};
 use jiff::Timestamp;
+use reconciler_policies::quarantine::{Cause, Entry};
 use rusqlite::params;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// A toplevel in quarantine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Quarantined {
     /// The commit it came with.
     pub revision: String,
@@ -15,6 +16,9 @@ pub struct Quarantined {
     pub toplevel: String,
     /// Why it was reverted.
     pub reason: String,
+    /// The same as the quarantine gate knows it.
+    #[serde(skip)]
+    pub cause: Cause,
     /// Since when.
     #[serde(skip)]
     pub since: Timestamp,
@@ -25,15 +29,19 @@ pub struct Quarantined {
 impl Quarantined {
     /// As the quarantine gate reads it.
     #[must_use]
-    pub fn into_entry(self) -> reconciler_policies::quarantine::Entry {
-        reconciler_policies::quarantine::Entry {
+    pub fn into_entry(self) -> Entry {
+        Entry {
             revision: self.revision,
             toplevel: self.toplevel,
-            reason: reconciler_policies::quarantine::Cause::ActivationFailed,
+            reason: self.cause,
             since: self.since,
             until: self.until,
         }
     }
+}
+
+fn cause(text: &str) -> rusqlite::Result<Cause> {
+    serde_json::from_str(text).map_err(|error| malformed(5, error))
 }
 
 impl Journal {
@@ -42,7 +50,9 @@ impl Journal {
         let reading = || JournalError::reading("the quarantine");
         let mut statement = self
             .connection
-            .prepare("SELECT revision, toplevel, reason, since, until FROM quarantine ORDER BY since DESC")
+            .prepare(
+                "SELECT revision, toplevel, reason, since, until, cause FROM quarantine ORDER BY since DESC",
+            )
             .map_err(reading())?;
         let rows = statement
             .query_map([], |row| {
@@ -57,6 +67,7 @@ impl Journal {
                     reason: row.get(2)?,
                     since: time(3, row.get(3)?)?,
                     until: until.map(|text| time(4, text)).transpose()?,
+                    cause: cause(&row.get::<_, String>(5)?)?,
                 })
             })
             .map_err(reading())?;
@@ -67,14 +78,15 @@ impl Journal {
     pub fn add_quarantine(&self, entry: &Quarantined) -> Result<(), JournalError> {
         self.connection
             .execute(
-                "INSERT OR REPLACE INTO quarantine (revision, toplevel, reason, since, until)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT OR REPLACE INTO quarantine (revision, toplevel, reason, since, until, cause)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 params![
                     entry.revision,
                     entry.toplevel,
                     entry.reason,
                     entry.since.to_string(),
-                    entry.until.map(|until| until.to_string())
+                    entry.until.map(|until| until.to_string()),
+                    serde_json::to_string(&entry.cause).unwrap_or_default()
                 ],
             )
             .map(|_| ())

@@ -18,7 +18,7 @@ const SCHEMA: &str = "
         number INTEGER PRIMARY KEY, revision TEXT NOT NULL, subject TEXT NOT NULL, class TEXT NOT NULL,
         system TEXT NOT NULL, toplevel TEXT NOT NULL, profile_generation INTEGER, secrets INTEGER,
         requirements TEXT, kind TEXT NOT NULL, health TEXT NOT NULL, activated_at TEXT NOT NULL,
-        took_ms INTEGER NOT NULL) STRICT;
+        took_ms INTEGER NOT NULL, tags TEXT NOT NULL DEFAULT '[]') STRICT;
     CREATE TABLE transactions (
         id INTEGER PRIMARY KEY AUTOINCREMENT, revision TEXT NOT NULL, subject TEXT NOT NULL, toplevel TEXT NOT NULL,
         intent TEXT NOT NULL, state TEXT NOT NULL, boot_id TEXT NOT NULL, started_at TEXT NOT NULL,
@@ -28,7 +28,7 @@ const SCHEMA: &str = "
         state TEXT NOT NULL) STRICT;
     CREATE TABLE quarantine (
         revision TEXT NOT NULL, toplevel TEXT NOT NULL, reason TEXT NOT NULL, since TEXT NOT NULL, until TEXT,
-        PRIMARY KEY (revision, toplevel)) STRICT;
+        cause TEXT NOT NULL, PRIMARY KEY (revision, toplevel)) STRICT;
     CREATE TABLE pins (
         id INTEGER PRIMARY KEY AUTOINCREMENT, revision TEXT NOT NULL, by TEXT NOT NULL, why TEXT,
         since TEXT NOT NULL, generation INTEGER, ended_at TEXT) STRICT;

@@ -114,6 +114,17 @@ impl Journal {
         transaction.commit().map_err(writing())
     }
 
+    /// Records that a transaction goes on in another boot.
+    pub fn move_transaction(&self, id: i64, boot_id: &str) -> Result<(), JournalError> {
+        self.connection
+            .execute(
+                "UPDATE transactions SET boot_id = ?2 WHERE id = ?1",
+                params![id, boot_id],
+            )
+            .map(|_| ())
+            .map_err(JournalError::writing("the boot of a transaction"))
+    }
+
     /// Records the end of a transaction.
     pub fn end_transaction(
         &self,

@@ -214,6 +214,7 @@ impl HostCarrier<'_, '_> {
             folders: self.world.environment.folders.clone(),
             binary: self.world.binary.clone(),
             environment,
+            boot_id: self.world.boot_id.clone(),
             limit: self.policy.activation_timeout.get(),
         }
     }

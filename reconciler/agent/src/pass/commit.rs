@@ -167,6 +167,7 @@ pub(super) async fn pass(
         class,
         surface,
         system: host.to_owned(),
+        tags: entry.metadata().tags.clone(),
         toplevel: built.path().to_owned(),
         kind: if unchanged {
             GenerationKind::Adopted
@@ -242,6 +243,7 @@ fn adopt(world: &World, candidate: &Candidate) -> Result<Generation, PassError> 
         subject: candidate.subject.clone(),
         class: candidate.class.name().to_owned(),
         system: candidate.system.clone(),
+        tags: candidate.tags.clone(),
         toplevel: candidate.toplevel.to_string(),
         profile_generation: profile.generation(),
         secrets: candidate.secrets,

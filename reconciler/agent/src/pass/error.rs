@@ -162,6 +162,8 @@ pub enum PassError {
         failure: Failure,
         /// The end of what the activation wrote.
         log: Vec<String>,
+        /// When it is tried again by itself.
+        again: Option<Timestamp>,
         /// What the machine is back on.
         back_on: Option<String>,
     },
@@ -206,6 +208,11 @@ impl PassError {
             PassError::Requirements { .. } | PassError::Preflight(_) => Outcome::PreflightFailed,
             PassError::Build(_) | PassError::Identify(_) | PassError::Root(_) => Outcome::BuildFailed,
             PassError::Held { .. } => Outcome::Held,
+            PassError::Reverted {
+                again: Some(again), ..
+            } => Some(format!(
+                "it is tried once more at {again}, or at once by `reconcile now`"
+            )),
             PassError::Reverted { .. } => Outcome::Reverted,
             PassError::RevertFailed { .. } => Outcome::RevertFailed,
             PassError::SwitchRunning => Outcome::Busy,

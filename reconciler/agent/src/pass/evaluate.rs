@@ -43,6 +43,25 @@ pub(super) fn policy(world: &World, fleet: &FleetPolicy, tags: &[String]) -> Res
     Ok(Policy::merge(&order)?)
 }
 
+/// The policy of a commit that was evaluated before: its tags are known, and nothing is evaluated again.
+pub(super) fn policy_at(
+    world: &World,
+    revision: &str,
+    tags: &[String],
+    report: &mut Reporter<'_>,
+) -> Result<Policy, PassError> {
+    let known = revision
+        .parse()
+        .ok()
+        .and_then(|oid| world.source.mirror().ok()?.commit(oid).ok());
+    let fleet = match known {
+        Some(commit) => fleet_policy(world, Revision::pinned(&commit), report)?,
+        // The mirror lost it: the last policy that was read is closer to it than none.
+        None => FleetPolicy::parse(&world.journal.policy()?.unwrap_or_default())?,
+    };
+    policy(world, &fleet, tags)
+}
+
 /// The evaluator with the limits of a policy.
 pub(super) fn evaluator<'a>(world: &World, tools: &'a NixTools, policy: &Policy) -> Evaluator<'a> {
     Evaluator {

@@ -1,11 +1,12 @@
 //! Asking the gates, and remembering for them what failed.
 
 use super::{Insistence, PassError, Request, World};
-use crate::journal::{Failure, Journal, JournalError, Quarantined};
+use crate::journal::{Failure, Journal, JournalError, Pin, Quarantined};
 use crate::nix::BuildError;
 use crate::text;
 use camino::Utf8Path;
 use jiff::Timestamp;
+use reconciler_policies::gates::retry;
 use reconciler_policies::{Decision, Facts, Force, GateLine, GateName, Stage, chain, quarantine};
 
 /// Lets a candidate through, or names the first gate that does not.
@@ -62,6 +63,7 @@ pub fn judge(
         .map(Quarantined::into_entry)
         .collect();
     let failure = journal.failure()?.map(|failure| failure.of);
+    let pin = journal.pin()?.map(Pin::into_gate);
     let candidate = reconciler_policies::Candidate {
         revision,
         toplevel: toplevel.map(Utf8Path::as_str),
@@ -69,6 +71,7 @@ pub fn judge(
     Ok(chain::evaluate(&Facts {
         quarantine: &quarantine,
         failure: failure.as_ref(),
+        pin: pin.as_ref(),
         force: match insistence {
             Insistence::None => Force::None,
             Insistence::Asked => Force::Retry,
@@ -78,8 +81,13 @@ pub fn judge(
     }))
 }
 
-/// Remembers that a revision failed at a stage, and how often.
-pub(super) fn remember(world: &World, revision: &str, stage: Stage, reason: &str) -> Result<(), PassError> {
+/// Remembers that a revision failed at a stage, and how often; when it is tried again.
+pub(super) fn remember(
+    world: &World,
+    revision: &str,
+    stage: Stage,
+    reason: &str,
+) -> Result<Timestamp, PassError> {
     let before = world
         .journal
         .failure()?
@@ -91,10 +99,12 @@ pub(super) fn remember(world: &World, revision: &str, stage: Stage, reason: &str
         attempts,
         failed_at: world.now(),
     };
-    Ok(world.journal.set_failure(Some(&Failure {
+    let next = retry::next_try(&of);
+    world.journal.set_failure(Some(&Failure {
         of,
         reason: reason.to_owned(),
-    }))?)
+    }))?;
+    Ok(next)
 }
 
 /// Which failures are remembered, so that they are not repeated at every poll.

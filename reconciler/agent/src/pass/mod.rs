@@ -25,4 +25,4 @@ pub use observe::{Observation, observe};
 pub use progress::{Phase, PhaseState, Progress, Reporter};
 pub use record::pass;
 pub use request::{Cause, Depth, Ended, Insistence, Request};
-pub use world::{World, WorldError};
+pub use world::{World, WorldError, source_settings};

@@ -1,11 +1,11 @@
 //! A pass from outside: begun in the journal, made, ended in the journal, and told.
 
-use super::target::{Target, find};
+use super::evaluate::policy_at;
+use super::target::{About, Target, find};
 use super::tidy::tidy;
 use super::{Depth, Ended, PassError, Progress, Reporter, Request, World, commit, gates, recover, rollback};
 use crate::exit::Outcome;
 use crate::journal::PassRecord;
-use reconciler_policies::Policy;
 use std::time::Instant;
 
 /// How many passes the journal remembers.
@@ -61,13 +61,6 @@ pub async fn pass(world: &mut World, request: &Request, sink: &mut (dyn FnMut(Pr
     result
 }
 
-/// What a pass turned out to be about.
-#[derive(Debug, Default)]
-struct About {
-    revision: Option<String>,
-    subject: Option<String>,
-}
-
 fn ended(
     result: Result<String, PassError>,
     about: &About,
@@ -99,6 +92,11 @@ fn ended(
             }
             ended.causes.dedup();
             ended.details = error.details();
+            // What the evidence says in its own words is not said twice.
+            let details = &ended.details;
+            ended
+                .causes
+                .retain(|cause| !details.iter().any(|line| line.ends_with(cause.as_str())));
             ended.hint = error.hint();
         }
     }
@@ -112,20 +110,24 @@ async fn converge(
     about: &mut About,
     report: &mut Reporter<'_>,
 ) -> Result<String, PassError> {
-    if let Some(generation) = recover::recover(world, report).await? {
+    if let Some(generation) = recover::recover(world, about, report).await? {
         report.note(format!("generation {} was finished", generation.number));
-        tidy(world, &Policy::merge(&world.settings.policy)?)?;
+        let policy = policy_at(
+            world,
+            &generation.record.revision,
+            &generation.record.tags,
+            report,
+        )?;
+        tidy(world, &policy)?;
     }
     let pin = world.journal.pin()?;
-    let target = find(world, request, pin.as_ref(), report).await?;
+    let target = find(world, request, pin.as_ref(), about, report).await?;
     match target {
         Target::Commit {
             revision,
             commit,
             standing,
         } => {
-            about.revision = Some(revision.to_string());
-            about.subject = Some(commit.subject.clone());
             let result = commit::pass(world, request, revision, &commit, standing, report).await;
             if let Err(error) = &result
                 && let Some(stage) = gates::stage_of(error)
@@ -136,10 +138,6 @@ async fn converge(
             }
             result
         }
-        Target::Generation(generation) => {
-            about.revision = Some(generation.record.revision.clone());
-            about.subject = Some(generation.record.subject.clone());
-            rollback::pass(world, request, *generation, report).await
-        }
+        Target::Generation(generation) => rollback::pass(world, request, *generation, report).await,
     }
 }

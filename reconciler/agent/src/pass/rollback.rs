@@ -1,6 +1,7 @@
 //! A pass that goes back to a recorded generation: neither the remote nor an evaluation is needed.
 
 use super::commit::{connect, named, stage};
+use super::evaluate::policy_at;
 use super::observe::surface_of;
 use super::tidy::tidy;
 use super::transact::{CANDIDATE, Candidate, activate};
@@ -9,7 +10,6 @@ use crate::journal::{Generation, GenerationKind};
 use crate::source::Revision;
 use crate::text;
 use nix_daemon_client::StorePath;
-use reconciler_policies::Policy;
 
 /// Goes back to `generation`.
 pub(super) async fn pass(
@@ -36,9 +36,9 @@ pub(super) async fn pass(
     {
         return Ok(format!("{machine} is pinned to {}", named(&id, current)));
     }
-    let policy = Policy::merge(&world.settings.policy)?;
+    let policy = policy_at(world, &id, &generation.record.tags, report)?;
 
-    report.begin(Phase::Build);
+    report.begin(Phase::Verify);
     let mut client = connect(world).await?;
     let path = StorePath::parse(world.settings.nix.store.as_str(), toplevel.as_str())?;
     let asking = |source| PassError::Ask {
@@ -100,6 +100,7 @@ pub(super) async fn pass(
             .unwrap_or(crate::class::Class::Custom),
         surface,
         system: generation.record.system.clone(),
+        tags: generation.record.tags.clone(),
         toplevel: toplevel.clone(),
         kind: GenerationKind::RolledBack,
         requirements,

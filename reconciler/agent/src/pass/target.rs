@@ -30,11 +30,26 @@ pub(super) enum Standing {
     Named,
 }
 
+/// What a pass turned out to be about, told also where it fails.
+#[derive(Debug, Default)]
+pub(super) struct About {
+    pub(super) revision: Option<String>,
+    pub(super) subject: Option<String>,
+}
+
+impl About {
+    pub(super) fn is(&mut self, revision: &str, subject: &str) {
+        self.revision = Some(revision.to_owned());
+        self.subject = Some(subject.to_owned());
+    }
+}
+
 /// Finds the target, fetching as far as it has to.
 pub(super) async fn find(
     world: &mut World,
     request: &Request,
     pin: Option<&Pin>,
+    about: &mut About,
     report: &mut Reporter<'_>,
 ) -> Result<Target, PassError> {
     if let Some(pin) = pin
@@ -43,17 +58,18 @@ pub(super) async fn find(
         if let Some(number) = pin.generation
             && let Some(generation) = world.journal.generation(number)?
         {
+            about.is(&generation.record.revision, &generation.record.subject);
             return Ok(Target::Generation(Box::new(generation)));
         }
-        return named(world, &pin.revision, report).await;
+        return named(world, &pin.revision, about, report).await;
     }
     match &request.revision {
-        Some(name) => named(world, name, report).await,
-        None => head(world, report).await,
+        Some(name) => named(world, name, about, report).await,
+        None => head(world, about, report).await,
     }
 }
 
-async fn head(world: &mut World, report: &mut Reporter<'_>) -> Result<Target, PassError> {
+async fn head(world: &mut World, about: &mut About, report: &mut Reporter<'_>) -> Result<Target, PassError> {
     report.begin(Phase::Fetch);
     let advertised = world.source.poll().await?;
     world
@@ -62,6 +78,7 @@ async fn head(world: &mut World, report: &mut Reporter<'_>) -> Result<Target, Pa
         .await?;
     let mirror = world.source.mirror()?;
     let commit = mirror.commit(advertised.head)?;
+    about.is(&commit.oid().to_string(), &commit.subject);
     report.done(format!(
         "{}  {}",
         text::commit(&commit.oid().to_string()),
@@ -70,7 +87,10 @@ async fn head(world: &mut World, report: &mut Reporter<'_>) -> Result<Target, Pa
 
     report.begin(Phase::Verify);
     // The anchor is what this machine converged on: what was only seen binds nobody.
+    let runs = world.journal.converged()?.as_deref() == Some(&commit.oid().to_string());
     let last = match world.journal.accepted()?.and_then(|id| id.parse().ok()) {
+        // The machine is on it already, by a pin: that was a person's word.
+        Some(_) if runs => Some((commit.oid(), Relation::Same)),
         Some(accepted) if mirror.contains(accepted) => {
             Some((accepted, mirror.relation(commit.oid(), accepted)?))
         }
@@ -92,7 +112,12 @@ async fn head(world: &mut World, report: &mut Reporter<'_>) -> Result<Target, Pa
     })
 }
 
-async fn named(world: &mut World, name: &str, report: &mut Reporter<'_>) -> Result<Target, PassError> {
+async fn named(
+    world: &mut World,
+    name: &str,
+    about: &mut About,
+    report: &mut Reporter<'_>,
+) -> Result<Target, PassError> {
     report.begin(Phase::Fetch);
     let found = match world.source.mirror()?.resolve(name) {
         Ok(found) => found,
@@ -111,6 +136,7 @@ async fn named(world: &mut World, name: &str, report: &mut Reporter<'_>) -> Resu
         }
     };
     let commit = world.source.mirror()?.commit(found)?;
+    about.is(&commit.oid().to_string(), &commit.subject);
     report.done(format!(
         "{}  {}",
         text::commit(&commit.oid().to_string()),

@@ -26,6 +26,7 @@ pub(super) struct Candidate {
     pub(super) class: crate::class::Class,
     pub(super) surface: Surface,
     pub(super) system: String,
+    pub(super) tags: Vec<String>,
     pub(super) toplevel: camino::Utf8PathBuf,
     pub(super) kind: GenerationKind,
     pub(super) requirements: Option<Requirements>,
@@ -52,6 +53,7 @@ pub(super) async fn activate(
         subject: candidate.subject.clone(),
         class: candidate.class,
         system: candidate.system.clone(),
+        tags: candidate.tags.clone(),
         toplevel: candidate.toplevel.clone(),
         kind: candidate.kind,
         secrets: candidate.secrets,
@@ -164,13 +166,20 @@ fn reverted(
         return Ok(PassError::SwitchRunning);
     }
     // What may pass by itself is tried once more after a while; the second time it counts.
+    let mut again = None;
     if failure.is_passing() && tried_before == 0 {
-        super::gates::remember(world, &intent.revision, Stage::Activate, &reason)?;
+        again = Some(super::gates::remember(
+            world,
+            &intent.revision,
+            Stage::Activate,
+            &reason,
+        )?);
     } else {
         world.journal.add_quarantine(&Quarantined {
             revision: intent.revision.clone(),
             toplevel: intent.toplevel.to_string(),
             reason,
+            cause: failure.cause(),
             since: at,
             until: None,
         })?;
@@ -179,6 +188,7 @@ fn reverted(
         revision: intent.revision.clone(),
         failure,
         log: log(world, id, "activate"),
+        again,
         back_on: intent
             .previous
             .as_ref()
@@ -202,6 +212,7 @@ fn revert_failed(
         revision: intent.revision.clone(),
         toplevel: intent.toplevel.to_string(),
         reason,
+        cause: failure.cause(),
         since: at,
         until: None,
     })?;

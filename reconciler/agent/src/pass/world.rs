@@ -151,7 +151,7 @@ impl World {
 }
 
 /// What the source is told of the configuration.
-fn source_settings(settings: &Settings, environment: &Environment) -> Result<SourceSettings, WorldError> {
+pub fn source_settings(settings: &Settings, environment: &Environment) -> Result<SourceSettings, WorldError> {
     let fleet = &settings.fleet;
     let urls = fleet
         .urls

@@ -36,6 +36,8 @@ pub struct Status {
     pub pin: Option<Pin>,
     /// The hold in force.
     pub hold: Option<reconciler_policies::Hold>,
+    /// The last transaction, where neither it nor the way back succeeded: a person is needed.
+    pub failed_revert: Option<FailedRevert>,
     /// What is not tried again.
     pub quarantine: Vec<Quarantined>,
     /// The last pass that ended.
@@ -117,6 +119,17 @@ pub struct PendingStatus {
     pub gates: Vec<GateReport>,
 }
 
+/// A transaction that left the machine on neither system.
+#[derive(Debug, Serialize)]
+pub struct FailedRevert {
+    /// The commit.
+    pub revision: String,
+    /// What failed, and then what failed on the way back.
+    pub reason: String,
+    /// When.
+    pub since: Timestamp,
+}
+
 /// One difference between the generation and the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DriftItem {
@@ -176,7 +189,7 @@ impl Status {
             .and_then(|pass| pass.outcome.as_deref())
             .and_then(Outcome::from_name);
         match (self.sync, self.health, last) {
-            (_, _, Some(Outcome::RevertFailed)) => Outcome::RevertFailed,
+            _ if self.failed_revert.is_some() => Outcome::RevertFailed,
             (Sync::Refused, _, _) => Outcome::Refused,
             (Sync::Quarantined, _, _) => Outcome::Reverted,
             (Sync::Held, _, _) => Outcome::Held,

@@ -1,7 +1,8 @@
 //! Gathering the status.
 
 use super::document::{
-    DriftItem, FleetStatus, GenerationStatus, Health, PendingStatus, RebootStatus, Status, Sync, VERSION,
+    DriftItem, FailedRevert, FleetStatus, GenerationStatus, Health, PendingStatus, RebootStatus, Status,
+    Sync, VERSION,
 };
 use super::presence::Presence;
 use super::reboot::reboot;
@@ -40,6 +41,7 @@ pub fn gather(
         reboot: RebootStatus::default(),
         pin: None,
         hold: None,
+        failed_revert: None,
         quarantine: Vec::new(),
         last_pass: None,
         next_pass_at: presence.next_pass_at,
@@ -49,6 +51,7 @@ pub fn gather(
     let last = journal.last_pass()?;
     status.quarantine = journal.quarantine()?;
     status.pin = journal.pin()?;
+    status.failed_revert = failed_revert(journal)?;
     let converged = journal.converged()?;
     if let Some(head) = status.fleet.head.clone() {
         let on_head = converged.as_ref() == Some(&head);
@@ -72,6 +75,18 @@ pub fn gather(
     }
     status.last_pass = last.map(Into::into);
     Ok(status)
+}
+
+/// Only a transaction after it ends it.
+fn failed_revert(journal: &Journal) -> Result<Option<FailedRevert>, JournalError> {
+    let last = journal.transactions(1)?.into_iter().next();
+    Ok(last
+        .filter(|record| record.outcome == Some(Outcome::RevertFailed))
+        .map(|record| FailedRevert {
+            revision: record.intent.revision,
+            reason: record.reason.unwrap_or_default(),
+            since: record.finished_at.unwrap_or(record.started_at),
+        }))
 }
 
 fn fleet(settings: &Settings, presence: &Presence) -> FleetStatus {

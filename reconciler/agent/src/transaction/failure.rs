@@ -1,6 +1,7 @@
 //! Why a transaction turned back.
 
 use crate::process::Exit;
+use reconciler_policies::quarantine::Cause;
 use serde::{Deserialize, Serialize};
 
 /// How well a live toplevel runs.
@@ -82,6 +83,16 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The cause as the quarantine gate knows it.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        match self {
+            Failure::Probes(_) => Cause::ProbeFailed,
+            Failure::Rebooted | Failure::Lost => Cause::Interrupted,
+            _ => Cause::ActivationFailed,
+        }
+    }
+
     /// Whether trying the same toplevel again may simply work: then it is no reason for a quarantine.
     #[must_use]
     pub fn is_passing(&self) -> bool {

@@ -25,6 +25,8 @@ pub struct Intent {
     pub class: Class,
     /// The Nix system.
     pub system: String,
+    /// The machine's tags, which decide its policy.
+    pub tags: Vec<String>,
     /// The store path to be activated.
     pub toplevel: Utf8PathBuf,
     /// The profile that records it.
@@ -56,6 +58,7 @@ impl Intent {
             subject: self.subject.clone(),
             class: self.class.name().to_owned(),
             system: self.system.clone(),
+            tags: self.tags.clone(),
             toplevel: self.toplevel.to_string(),
             profile_generation,
             secrets: self.secrets,

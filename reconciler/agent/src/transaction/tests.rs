@@ -15,6 +15,7 @@ fn intent(class: Class, previous: Option<&str>) -> Intent {
         subject: "a subject".to_owned(),
         class,
         system: "x86_64-linux".to_owned(),
+        tags: Vec::new(),
         toplevel: NEW.into(),
         profile: "/nix/var/nix/profiles/system".into(),
         kind: GenerationKind::Activated,

@@ -54,11 +54,11 @@ impl Finding {
         match &self.reason {
             FindingReason::Missing => {
                 format!(
-                    "make it with `clan vars generate {machine}` or `reconcile vars generate`, and commit it"
+                    "make it (in a clan fleet: `clan vars generate {machine}`), commit it and push"
                 )
             }
             FindingReason::Tree(TreeError::Read { .. } | TreeError::Store { .. }) => {
-                "check the fleet's mirror on this machine with `reconcile doctor`".to_owned()
+                "the fleet's mirror on this machine is damaged: remove `fleet.git` from the agent's state directory".to_owned()
             }
             FindingReason::Tree(_) => format!("replace {path} by the encrypted file itself"),
             FindingReason::Sops(error) => self.sops_hint(error),
@@ -78,8 +78,8 @@ impl Finding {
                     .first()
                     .map_or("the machine's age recipient", String::as_str);
                 format!(
-                    "add {own} to sops/machines/{machine}/key.json and re-encrypt: `clan vars fix {machine}`, \
-                     `reconcile vars rekey`, or `sops rotate --in-place --add-age {own} {path}`"
+                    "add {own} to sops/machines/{machine}/key.json and re-encrypt: `clan vars fix {machine}`, or \
+                     `sops rotate --in-place --add-age {own} {path}`"
                 )
             }
             SopsError::NoMetadata => {
