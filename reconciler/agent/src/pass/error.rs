@@ -208,11 +208,6 @@ impl PassError {
             PassError::Requirements { .. } | PassError::Preflight(_) => Outcome::PreflightFailed,
             PassError::Build(_) | PassError::Identify(_) | PassError::Root(_) => Outcome::BuildFailed,
             PassError::Held { .. } => Outcome::Held,
-            PassError::Reverted {
-                again: Some(again), ..
-            } => Some(format!(
-                "it is tried once more at {again}, or at once by `reconcile now`"
-            )),
             PassError::Reverted { .. } => Outcome::Reverted,
             PassError::RevertFailed { .. } => Outcome::RevertFailed,
             PassError::SwitchRunning => Outcome::Busy,
@@ -310,6 +305,11 @@ impl PassError {
             }
             PassError::Held { .. } => text("`reconcile now` to try it at once"),
             PassError::SwitchRunning => text("it is tried again at the next poll"),
+            PassError::Reverted {
+                again: Some(again), ..
+            } => Some(format!(
+                "it is tried once more at {again}, or at once by `reconcile now`"
+            )),
             PassError::Reverted { .. } => {
                 text("push a fix or a revert; this commit is not tried again by itself")
             }
