@@ -14,6 +14,8 @@ mod refuse;
 mod revert;
 mod rollback;
 mod secrets;
+mod service;
+mod surface;
 
 #[test]
 fn no_file_is_forgotten() {

@@ -29,7 +29,7 @@ impl Stage {
         assert_eq!(self.host.picture(&self.store), before, "\n{output}");
         // The same for machines.
         let ended = self.host.now(code);
-        assert_eq!(ended["generation"], 1, "{ended:#}");
+        assert_eq!((&ended["outcome"], &ended["generation"]), (&name(code).into(), &1.into()), "{ended:#}");
         if let Some(hint) = hint {
             assert!(ended["hint"].as_str().is_some_and(|found| found.contains(hint)), "{ended:#}");
         }
@@ -52,6 +52,18 @@ impl Stage {
     fn refuses_entry(&self, entry: &Entry, code: i32, says: &[&str], hint: Option<&str>) {
         self.fleet.declare("cinnabar", entry);
         self.refuses_commit(code, says, hint);
+    }
+}
+
+/// The name of an exit code.
+fn name(code: i32) -> &'static str {
+    match code {
+        11 => "refused",
+        12 => "fetch-failed",
+        13 => "evaluation-failed",
+        14 => "preflight-failed",
+        15 => "build-failed",
+        other => panic!("{other} is no code of a refusal"),
     }
 }
 

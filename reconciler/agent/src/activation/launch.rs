@@ -16,7 +16,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::time::Instant;
-use unix::sys::signal::{Signal, kill, killpg};
+use unix::fcntl::{Flock, FlockArg};
+use unix::sys::signal::{Signal, killpg};
 use unix::unistd::Pid;
 
 /// How often the result is looked for: small beside any activation, and a stat each.
@@ -112,8 +113,8 @@ impl Launcher {
             };
             match self.supervisor {
                 Supervisor::Detached => {
+                    marker("")?;
                     let mut child = self.start_detached(&files, invocation)?;
-                    marker(&format!("pid {}\n", child.id()))?;
                     runner = Some(std::thread::spawn(move || child.wait().is_ok()));
                 }
                 #[cfg(target_os = "linux")]
@@ -176,6 +177,8 @@ impl Launcher {
         std::process::Command::new(&self.binary)
             .args([
                 "activation-runner",
+                "--started",
+                files.started.as_str(),
                 "--log",
                 files.log.as_str(),
                 "--result",
@@ -243,7 +246,7 @@ impl Launcher {
 
     async fn is_alive(&self, files: &Files, invocation: &Invocation) -> bool {
         match self.supervisor {
-            Supervisor::Detached => files.pid().is_some_and(|pid| kill(pid, None).is_ok()),
+            Supervisor::Detached => files.is_held(),
             #[cfg(target_os = "linux")]
             Supervisor::Systemd => match self.tool("systemctl") {
                 Ok(tool) => Command::new(tool, Duration::from_secs(60))
@@ -260,7 +263,8 @@ impl Launcher {
     async fn end(&self, files: &Files, invocation: &Invocation) {
         match self.supervisor {
             Supervisor::Detached => {
-                if let Some(pid) = files.pid() {
+                // Held, the process id in it is the runner's and nobody else's.
+                if let Some(pid) = files.pid().filter(|_| files.is_held()) {
                     let _ = killpg(pid, Signal::SIGKILL);
                 }
             }
@@ -311,6 +315,14 @@ impl Files {
     /// The boot that started it.
     fn boot(&self) -> Option<String> {
         self.marked("boot ")
+    }
+
+    /// Whether the detached runner lives: it holds a lock on the marker for as long.
+    fn is_held(&self) -> bool {
+        match std::fs::File::open(&self.started).map(|file| Flock::lock(file, FlockArg::LockSharedNonblock)) {
+            Ok(Err((_, unix::Error::EWOULDBLOCK))) => true,
+            Ok(_) | Err(_) => false,
+        }
     }
 
     fn marked(&self, name: &str) -> Option<String> {

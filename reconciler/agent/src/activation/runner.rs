@@ -1,15 +1,16 @@
 //! The detached runner, where no systemd runs: the agent's own binary as the parent of one activation.
 //!
-//! In a session of its own, so that neither the agent's end nor its terminal's ends the activation; it writes
-//! the log and the result, and nothing else.
+//! In a session of its own, so that neither the agent's end nor its terminal's ends the activation. It holds a
+//! lock on the step's marker while it lives, and writes the log and the result.
 
 use super::result;
 use crate::durable::{self, DurableError, Lasting};
 use camino::{Utf8Path, Utf8PathBuf};
-use std::fs::OpenOptions;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
+use unix::fcntl::{Flock, FlockArg};
 
 /// An activation that the runner could not run.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,15 @@ pub enum RunnerError {
     /// It could not leave the agent's session.
     #[error("cannot leave the agent's session")]
     Session(#[source] unix::Error),
+    /// The step's marker could not be taken: another runner has it, or it is gone.
+    #[error("cannot take the marker {path}")]
+    Marker {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The log could not be opened.
     #[error("cannot write the log {path}")]
     Log {
@@ -42,11 +52,13 @@ pub enum RunnerError {
 
 /// Runs `program` to its end; its output goes to `log`, its end to `result`.
 pub fn run(
+    started: &Utf8Path,
     log: &Utf8Path,
     result: &Utf8Path,
     program: &Utf8Path,
     arguments: &[String],
 ) -> Result<(), RunnerError> {
+    let _marker = take(started)?;
     match unix::unistd::setsid() {
         // Leading its process group already, as the agent starts it: a child then leads the session's.
         Ok(_) | Err(unix::Error::EPERM) => {}
@@ -77,4 +89,17 @@ pub fn run(
         Lasting::Power,
     )
     .map_err(RunnerError::Result)
+}
+
+/// Locks the marker and writes into it whom to end: nothing of the activation runs without the lock.
+fn take(started: &Utf8Path) -> Result<Flock<File>, RunnerError> {
+    let failed = |source| RunnerError::Marker {
+        path: started.to_owned(),
+        source,
+    };
+    let file = OpenOptions::new().append(true).open(started).map_err(failed)?;
+    let mut marker =
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| failed(error.into()))?;
+    writeln!(marker, "pid {}", std::process::id()).map_err(failed)?;
+    Ok(marker)
 }

@@ -35,10 +35,15 @@ pub(super) fn run(context: &Context) -> Result<Outcome, CliError> {
     })?
 }
 
-pub(super) fn runner(log: &Utf8Path, result: &Utf8Path, command: &[String]) -> Result<Outcome, CliError> {
+pub(super) fn runner(
+    started: &Utf8Path,
+    log: &Utf8Path,
+    result: &Utf8Path,
+    command: &[String],
+) -> Result<Outcome, CliError> {
     let Some((program, arguments)) = command.split_first() else {
         return Ok(Outcome::Usage);
     };
-    serve_runner(log, result, Utf8Path::new(program), arguments)?;
+    serve_runner(started, log, result, Utf8Path::new(program), arguments)?;
     Ok(Outcome::Converged)
 }

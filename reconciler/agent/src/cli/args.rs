@@ -86,6 +86,8 @@ pub(super) enum Verb {
     #[command(hide = true)]
     ActivationRunner {
         #[arg(long)]
+        started: Utf8PathBuf,
+        #[arg(long)]
         log: Utf8PathBuf,
         #[arg(long)]
         result: Utf8PathBuf,

@@ -151,7 +151,7 @@ pub(super) fn print(style: Style, summary: &str, causes: &[String], details: &[S
     let mut said = summary.to_owned();
     for cause in causes {
         // A transparent error repeats itself in its source.
-        if !said.ends_with(cause.as_str()) {
+        if !said.ends_with(cause.as_str()) && !cause.ends_with(said.as_str()) {
             text.push_str(&format!("\n  because: {cause}"));
             said.clone_from(cause);
         }

@@ -67,7 +67,12 @@ fn run(arguments: Arguments, style: style::Style) -> Result<crate::exit::Outcome
         Verb::Keys { json } => keys::run(&context, json),
         Verb::Init(options) => init::run(&context, &options),
         Verb::Reference { page } => reference::run(page),
-        Verb::ActivationRunner { log, result, command } => agent::runner(&log, &result, &command),
+        Verb::ActivationRunner {
+            started,
+            log,
+            result,
+            command,
+        } => agent::runner(&started, &log, &result, &command),
         Verb::GitTransport => Ok(crate::exit::Outcome::Usage),
     }
 }

@@ -189,6 +189,12 @@ impl Paths {
 }
 
 impl Settings {
+    /// What names this machine's entry in the fleet.
+    #[must_use]
+    pub fn entry(&self) -> String {
+        format!("{}#{}", self.fleet.directory, self.machine)
+    }
+
     /// Fills in defaults and checks everything; `host_name` is the machine's name unless one is set.
     pub fn resolve(mut fragment: Fragment, host_name: &str) -> Result<Settings, SettingsError> {
         let policy = fragment.policies();

@@ -44,6 +44,9 @@ pub enum JournalError {
     },
 }
 
+/// `SQLITE_IOERR_SHMSIZE` of sqlite3.h.
+const IOERR_SHMSIZE: i32 = 4874;
+
 impl JournalError {
     pub(super) fn reading(what: &'static str) -> impl FnOnce(rusqlite::Error) -> JournalError {
         move |source| JournalError::Read { what, source }
@@ -62,7 +65,11 @@ impl JournalError {
         else {
             return false;
         };
+        // On a disk without a single block left it is the index of the WAL that fails first.
         source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+            || source
+                .sqlite_error()
+                .is_some_and(|error| error.extended_code == IOERR_SHMSIZE)
     }
 }
 

@@ -25,12 +25,17 @@ impl Journal {
     }
 
     /// The revision that the machine is known to be on: its generation's, or a later one that changed nothing.
-    pub fn converged(&self) -> Result<Option<String>, JournalError> {
-        self.fact("converged")
+    ///
+    /// Only as the entry it was evaluated as: another name or folder in the configuration is another entry.
+    pub fn converged(&self, entry: &str) -> Result<Option<String>, JournalError> {
+        Ok(self
+            .fact("converged")?
+            .filter(|_| self.fact("entry").is_ok_and(|of| of.as_deref() == Some(entry))))
     }
 
     /// Records what the machine is known to be on.
-    pub fn set_converged(&self, revision: &str) -> Result<(), JournalError> {
+    pub fn set_converged(&self, revision: &str, entry: &str) -> Result<(), JournalError> {
+        self.set_fact("entry", entry)?;
         self.set_fact("converged", revision)
     }
 

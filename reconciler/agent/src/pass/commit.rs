@@ -38,7 +38,7 @@ pub(super) async fn pass(
     if let Some(generation) = &generation
         && let Some(surface) = surface_of(generation)
         && request.insistence != Insistence::Forced
-        && world.journal.converged()?.as_deref() == Some(&id)
+        && world.journal.converged(&world.settings.entry())?.as_deref() == Some(&id)
     {
         let seen = observe(&world.settings, surface, &secrets::root(world));
         if seen.toplevel_matches(generation) {
@@ -265,7 +265,7 @@ fn adopt(world: &World, candidate: &Candidate) -> Result<Generation, PassError> 
 }
 
 fn converged(world: &World, id: &str, standing: Standing) -> Result<(), PassError> {
-    world.journal.set_converged(id)?;
+    world.journal.set_converged(id, &world.settings.entry())?;
     world.journal.set_failure(None)?;
     if standing == Standing::Head {
         world.journal.set_accepted(id)?;

@@ -108,7 +108,7 @@ pub(super) async fn pass(
     };
     let tools = world.tools().await?;
     let new = activate(world, tools, &policy, &candidate, report).await?;
-    world.journal.set_converged(&id)?;
+    world.journal.set_converged(&id, &world.settings.entry())?;
     tidy(world, &policy)?;
     Ok(format!(
         "{machine} is back on {}, as it was in generation {number}",

@@ -73,7 +73,7 @@ impl Offered {
     /// What a person can do when it is refused.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Nothing => "set a token file, or a netrc file that names the host",
+            Self::Nothing => "set `fleet.token_file` or `fleet.netrc` that names the host",
             Self::UrlPassword | Self::Token(_) | Self::Netrc(_) => {
                 "the token needs read access to the repository's contents, and must not be expired"
             }

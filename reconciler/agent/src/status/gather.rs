@@ -52,7 +52,7 @@ pub fn gather(
     status.quarantine = journal.quarantine()?;
     status.pin = journal.pin()?;
     status.failed_revert = failed_revert(journal)?;
-    let converged = journal.converged()?;
+    let converged = journal.converged(&settings.entry())?;
     if let Some(head) = status.fleet.head.clone() {
         let on_head = converged.as_ref() == Some(&head);
         status.sync = sync(
