@@ -22,8 +22,14 @@ pub struct Agent {
 impl Agent {
     pub(crate) fn start(command: &mut Command, log: PathBuf) -> Agent {
         let file = File::options().append(true).create(true).open(&log).unwrap();
-        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
-        Agent { child: command.spawn().unwrap(), log }
+        command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file);
+        Agent {
+            child: command.spawn().unwrap(),
+            log,
+        }
     }
 
     /// Everything that it and its predecessors on the host wrote.
@@ -41,7 +47,9 @@ impl Agent {
     /// Waits until something is so, and shows the log when it is not.
     #[track_caller]
     pub fn wait_for<T>(&self, what: &str, look: impl FnMut() -> Option<T>) -> T {
-        wait_for(what, LIMIT, look, || format!("--- the agent's log\n{}---", self.log()))
+        wait_for(what, LIMIT, look, || {
+            format!("--- the agent's log\n{}---", self.log())
+        })
     }
 
     /// Waits until something is so.
@@ -62,7 +70,11 @@ impl Agent {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         let status = self.ended();
-        assert!(status.signal() == Some(9), "it had ended by itself: {status}\n{}", self.log());
+        assert!(
+            status.signal() == Some(9),
+            "it had ended by itself: {status}\n{}",
+            self.log()
+        );
     }
 
     #[track_caller]

@@ -22,8 +22,13 @@ pub fn reconcile() -> PathBuf {
 #[must_use]
 pub fn tool(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::var_os("RECONCILE_TEST_TOOLS").into_iter().map(PathBuf::from);
-    let found = folders.chain(std::env::split_paths(&path)).map(|folder| folder.join(name)).find(|tool| tool.exists());
+    let folders = std::env::var_os("RECONCILE_TEST_TOOLS")
+        .into_iter()
+        .map(PathBuf::from);
+    let found = folders
+        .chain(std::env::split_paths(&path))
+        .map(|folder| folder.join(name))
+        .find(|tool| tool.exists());
     found.unwrap_or_else(|| {
         panic!("these tests need `{name}`: install it, or name its folder in RECONCILE_TEST_TOOLS")
     })

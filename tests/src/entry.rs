@@ -1,7 +1,11 @@
 //! What a fleet declares for one machine, as Nix.
 
 /// The system of this machine, as Nix names it.
-pub const SYSTEM: &str = if cfg!(target_arch = "aarch64") { "aarch64-linux" } else { "x86_64-linux" };
+pub const SYSTEM: &str = if cfg!(target_arch = "aarch64") {
+    "aarch64-linux"
+} else {
+    "x86_64-linux"
+};
 
 /// A class whose toplevels the tests can make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +32,10 @@ impl Entry {
     /// A NixOS machine, composed of what lies in its folder `root` and of the example's toplevel.
     #[must_use]
     pub fn nixos() -> Entry {
-        Entry::of(Class::Nixos, "toplevel { inherit name; class = \"nixos\"; inherit system; folders = [ ./root ]; }")
+        Entry::of(
+            Class::Nixos,
+            "toplevel { inherit name; class = \"nixos\"; inherit system; folders = [ ./root ]; }",
+        )
     }
 
     /// A machine of the class `darwin`.
@@ -55,7 +62,13 @@ impl Entry {
 
     fn of(class: Class, toplevel: &str) -> Entry {
         let (vars, tags) = (String::new(), Vec::new());
-        Entry { class, system: SYSTEM.to_owned(), tags, vars, toplevel: toplevel.to_owned() }
+        Entry {
+            class,
+            system: SYSTEM.to_owned(),
+            tags,
+            vars,
+            toplevel: toplevel.to_owned(),
+        }
     }
 
     /// For another system.
@@ -102,7 +115,11 @@ impl Entry {
             Class::Custom => "custom",
             Class::Darwin => "darwin",
         };
-        let tags = self.tags.iter().map(|tag| format!("\"{tag}\" ")).collect::<String>();
+        let tags = self
+            .tags
+            .iter()
+            .map(|tag| format!("\"{tag}\" "))
+            .collect::<String>();
         format!(
             "{{ name, toplevel }}:\nlet system = \"{}\"; in\n{{\n  class = \"{class}\"; inherit system; tags = [ {tags}];\n  \
              {}\n  toplevel = {};\n}}\n",

@@ -32,15 +32,30 @@ impl Fleet {
     /// A fleet with no machine, not committed and not pushed.
     #[must_use]
     pub fn new() -> Fleet {
-        let fleet = Fleet { scratch: Scratch::on_disk(), commits: AtomicU32::new(0) };
+        let fleet = Fleet {
+            scratch: Scratch::on_disk(),
+            commits: AtomicU32::new(0),
+        };
         std::fs::create_dir_all(fleet.work().join("machines")).unwrap();
         fleet.git(&["init", "--quiet", "--initial-branch=main"]);
         let bare = fleet.bare();
-        fleet.git(&["init", "--quiet", "--bare", "--initial-branch=main", &bare.to_string_lossy()]);
+        fleet.git(&[
+            "init",
+            "--quiet",
+            "--bare",
+            "--initial-branch=main",
+            &bare.to_string_lossy(),
+        ]);
         fleet.git(&["remote", "add", "origin", &bare.to_string_lossy()]);
         fleet.write("flake.nix", FLAKE);
-        copy(&example().join("toplevel.nix"), &fleet.work().join("toplevel.nix"));
+        copy(
+            &example().join("toplevel.nix"),
+            &fleet.work().join("toplevel.nix"),
+        );
         copy(&example().join("toplevels"), &fleet.work().join("toplevels"));
+        // Flushing every disk of the machine that tests is not what is tested.
+        let script = "toplevels/nixos/bin/switch-to-configuration";
+        fleet.write(script, &fleet.read(script).replace("|| sync\n", "|| :\n"));
         fleet
     }
 
@@ -78,7 +93,11 @@ impl Fleet {
         // Git keeps no empty folder.
         self.write(&format!("machines/{name}/root/system"), crate::SYSTEM);
         // What counts activations: each one leaves a line with its toplevel below the host's root.
-        self.fault(name, "hook", "echo \"${0%/fault/hook}\" >>\"$RECONCILER_ROOT/activations\"\n");
+        self.fault(
+            name,
+            "hook",
+            "echo \"${0%/fault/hook}\" >>\"$RECONCILER_ROOT/activations\"\n",
+        );
     }
 
     /// Changes what a machine's toplevel holds, and with it the toplevel.
@@ -115,7 +134,11 @@ impl Fleet {
     /// Deletes a file or a folder of the work tree.
     pub fn remove(&self, path: &str) {
         let path = self.work().join(path);
-        if path.is_dir() { std::fs::remove_dir_all(path).unwrap() } else { std::fs::remove_file(path).unwrap() }
+        if path.is_dir() {
+            std::fs::remove_dir_all(path).unwrap();
+        } else {
+            std::fs::remove_file(path).unwrap();
+        }
     }
 
     /// Commits the work tree, be it as it was, and returns the commit.
@@ -165,7 +188,12 @@ impl Fleet {
     pub fn git(&self, arguments: &[&str]) -> Output {
         // Every commit has a time of its own, and the same in every run.
         let second = self.commits.fetch_add(1, Ordering::Relaxed);
-        let date = format!("2026-01-01T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60);
+        let date = format!(
+            "2026-01-01T{:02}:{:02}:{:02}Z",
+            second / 3600,
+            second / 60 % 60,
+            second % 60
+        );
         let mut command = Command::new(tool("git"));
         command
             .args(arguments)

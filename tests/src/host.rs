@@ -59,7 +59,10 @@ impl Host {
     /// Sets a key of the configuration to a value in TOML's own writing.
     pub fn set(&mut self, key: &str, value: &str) {
         self.settings.insert(key.to_owned(), value.to_owned());
-        let lines = self.settings.iter().map(|(key, value)| format!("{key} = {value}\n"));
+        let lines = self
+            .settings
+            .iter()
+            .map(|(key, value)| format!("{key} = {value}\n"));
         self.write("etc/reconciler/config.toml", &lines.collect::<String>(), 0o644);
     }
 

@@ -16,8 +16,13 @@ impl Key {
     #[must_use]
     pub fn of(name: &str) -> Key {
         let identity = std::fs::read_to_string(example().join(format!("example-keys/{name}.txt"))).unwrap();
-        let line = identity.lines().find_map(|line| line.strip_prefix("# public key: "));
+        let line = identity
+            .lines()
+            .find_map(|line| line.strip_prefix("# public key: "));
         let recipient = line.unwrap_or_else(|| panic!("the key of {name} does not name its recipient"));
-        Key { recipient: recipient.to_owned(), identity }
+        Key {
+            recipient: recipient.to_owned(),
+            identity,
+        }
     }
 }

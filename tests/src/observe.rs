@@ -34,9 +34,14 @@ impl Host {
     #[must_use]
     pub fn boot_default(&self) -> Option<(String, PathBuf)> {
         let loader = std::fs::read_to_string(self.path("boot/loader/loader.conf")).ok()?;
-        let entry = loader.lines().find_map(|line| line.strip_prefix("default "))?.to_owned();
+        let entry = loader
+            .lines()
+            .find_map(|line| line.strip_prefix("default "))?
+            .to_owned();
         let text = std::fs::read_to_string(self.path("boot/loader/entries").join(&entry)).ok()?;
-        let init = text.split_whitespace().find_map(|word| word.strip_prefix("init="))?;
+        let init = text
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix("init="))?;
         Some((entry, PathBuf::from(init.strip_suffix("/init")?)))
     }
 
@@ -93,8 +98,13 @@ impl Store {
     /// How many generations a profile has.
     #[must_use]
     pub fn profile_generations(&self, name: &str) -> usize {
-        let Ok(links) = std::fs::read_dir(self.state().join("profiles")) else { return 0 };
+        let Ok(links) = std::fs::read_dir(self.state().join("profiles")) else {
+            return 0;
+        };
         let is_generation = |link: &str| link.starts_with(&format!("{name}-")) && link.ends_with("-link");
-        links.flatten().filter(|link| is_generation(&link.file_name().to_string_lossy())).count()
+        links
+            .flatten()
+            .filter(|link| is_generation(&link.file_name().to_string_lossy()))
+            .count()
     }
 }

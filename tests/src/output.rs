@@ -28,9 +28,14 @@ pub struct Output {
 pub fn run(command: &mut Command, limit: Duration) -> Output {
     let mut stdout = tempfile::tempfile().unwrap();
     let mut stderr = tempfile::tempfile().unwrap();
-    command.stdin(Stdio::null()).stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap());
+    command
+        .stdin(Stdio::null())
+        .stdout(stdout.try_clone().unwrap())
+        .stderr(stderr.try_clone().unwrap());
     let began = Instant::now();
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    let mut child = command
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
     let (status, late) = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break (status, false);
@@ -47,7 +52,13 @@ pub fn run(command: &mut Command, limit: Duration) -> Output {
         file.read_to_end(&mut text).unwrap();
         String::from_utf8_lossy(&text).into_owned()
     };
-    let output = Output::of(command, status, read(&mut stdout), read(&mut stderr), began.elapsed());
+    let output = Output::of(
+        command,
+        status,
+        read(&mut stdout),
+        read(&mut stderr),
+        began.elapsed(),
+    );
     assert!(!late, "it did not end within {limit:?}\n{output}");
     output
 }
@@ -55,28 +66,47 @@ pub fn run(command: &mut Command, limit: Duration) -> Output {
 impl Output {
     fn of(command: &Command, status: ExitStatus, stdout: String, stderr: String, took: Duration) -> Output {
         let words = std::iter::once(command.get_program()).chain(command.get_args());
-        let command = words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
-        Output { command, code: status.code(), signal: status.signal(), stdout, stderr, took }
+        let command = words
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect::<Vec<_>>()
+            .join(" ");
+        Output {
+            command,
+            code: status.code(),
+            signal: status.signal(),
+            stdout,
+            stderr,
+            took,
+        }
     }
 
     /// It ended with this code.
     #[track_caller]
     pub fn ended(self, code: i32) -> Output {
-        assert!(self.code == Some(code), "it should have ended with {code}\n{self}");
+        assert!(
+            self.code == Some(code),
+            "it should have ended with {code}\n{self}"
+        );
         self
     }
 
     /// It printed this, to either stream.
     #[track_caller]
     pub fn says(self, text: &str) -> Output {
-        assert!(self.stdout.contains(text) || self.stderr.contains(text), "it should say {text:?}\n{self}");
+        assert!(
+            self.stdout.contains(text) || self.stderr.contains(text),
+            "it should say {text:?}\n{self}"
+        );
         self
     }
 
     /// It printed this nowhere.
     #[track_caller]
     pub fn never_says(self, text: &str) -> Output {
-        assert!(!self.stdout.contains(text) && !self.stderr.contains(text), "it should not say {text:?}\n{self}");
+        assert!(
+            !self.stdout.contains(text) && !self.stderr.contains(text),
+            "it should not say {text:?}\n{self}"
+        );
         self
     }
 
@@ -84,7 +114,8 @@ impl Output {
     #[track_caller]
     #[must_use]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("this is no JSON document: {error}\n{self}"))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("this is no JSON document: {error}\n{self}"))
     }
 }
 

@@ -51,7 +51,9 @@ fn make_writable(folder: &Path) {
     if unix::unistd::geteuid().is_root() {
         return;
     }
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
     for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             let _ = std::fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(0o755));

@@ -15,7 +15,10 @@ impl Server {
     pub fn answering(status: &str, headers: &[&str]) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let headers = headers.iter().map(|header| format!("{header}\r\n")).collect::<String>();
+        let headers = headers
+            .iter()
+            .map(|header| format!("{header}\r\n"))
+            .collect::<String>();
         let answer = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n");
         std::thread::spawn(move || {
             for stream in listener.incoming() {

@@ -20,7 +20,10 @@ impl Store {
     /// A new store, empty, and a daemon that answers.
     #[must_use]
     pub fn new() -> Store {
-        let mut store = Store { scratch: Scratch::on_disk(), daemon: None };
+        let mut store = Store {
+            scratch: Scratch::on_disk(),
+            daemon: None,
+        };
         for folder in [store.store(), store.state(), store.configuration(), store.home()] {
             std::fs::create_dir_all(folder).unwrap();
         }
@@ -43,7 +46,10 @@ impl Store {
         }
         let log = std::fs::File::create(self.scratch.path().join("daemon.log")).unwrap();
         let mut command = Command::new(tool("nix-daemon"));
-        self.environment(&mut command).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.environment(&mut command)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
         self.daemon = Some(command.spawn().unwrap());
         let socket = self.socket();
         wait_for(
@@ -66,7 +72,9 @@ impl Store {
     #[track_caller]
     pub fn nix(&self, program: &str, arguments: &[&str]) -> Output {
         let mut command = Command::new(tool(program));
-        self.environment(&mut command).env("NIX_REMOTE", "daemon").args(arguments);
+        self.environment(&mut command)
+            .env("NIX_REMOTE", "daemon")
+            .args(arguments);
         run(&mut command, Duration::from_secs(120))
     }
 

@@ -17,13 +17,17 @@ impl Var {
     /// Of one machine.
     #[must_use]
     pub fn per_machine(machine: &str, generator: &str, file: &str) -> Var {
-        Var { folder: format!("vars/per-machine/{machine}/{generator}/{file}") }
+        Var {
+            folder: format!("vars/per-machine/{machine}/{generator}/{file}"),
+        }
     }
 
     /// Of everyone.
     #[must_use]
     pub fn shared(generator: &str, file: &str) -> Var {
-        Var { folder: format!("vars/shared/{generator}/{file}") }
+        Var {
+            folder: format!("vars/shared/{generator}/{file}"),
+        }
     }
 
     /// The encrypted file, in the work tree.
@@ -62,7 +66,15 @@ impl Var {
         std::fs::write(&plain, value).unwrap();
         let mut command = Command::new(tool("sops"));
         command
-            .args(["--encrypt", "--input-type", "binary", "--output-type", "json", "--age", &recipients.join(",")])
+            .args([
+                "--encrypt",
+                "--input-type",
+                "binary",
+                "--output-type",
+                "json",
+                "--age",
+                &recipients.join(","),
+            ])
             .arg(&plain)
             .env_clear()
             .env("HOME", fleet.work().parent().unwrap());

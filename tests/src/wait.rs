@@ -18,7 +18,11 @@ pub fn wait_for<T>(
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < deadline, "within {limit:?} it did not happen that {what}\n{}", explain());
+        assert!(
+            Instant::now() < deadline,
+            "within {limit:?} it did not happen that {what}\n{}",
+            explain()
+        );
         std::thread::sleep(GLANCE);
     }
 }
@@ -26,5 +30,10 @@ pub fn wait_for<T>(
 /// Waits until something is so, with a deadline that no machine should need.
 #[track_caller]
 pub fn eventually(what: &str, mut look: impl FnMut() -> bool) {
-    wait_for(what, Duration::from_secs(60), || look().then_some(()), String::new);
+    wait_for(
+        what,
+        Duration::from_secs(60),
+        || look().then_some(()),
+        String::new,
+    );
 }

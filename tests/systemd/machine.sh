@@ -10,11 +10,11 @@ at() { echo "$("$host" path "$dir")$1"; }
 exists() { on test -e "$1"; }
 property() { on systemctl show --value -p "$1" "${2:-reconciler.service}"; }
 has_property() { [ "$(property "$1" "${3-}")" = "$2" ]; }
-# said PATTERN JOURNALCTL-OPTION…: the journal has it since the scene began.
+# said PATTERN JOURNALCTL-OPTION…: the journal has it since the scene or the boot began.
 said() {
     pattern=$1
     shift
-    on journalctl --no-pager -o cat --after-cursor="$scene" "$@" | grep -q -e "$pattern"
+    on journalctl --no-pager -o cat "$since" "$@" | grep -q -e "$pattern"
 }
 # status FILTER, history FILTER: what the agent tells, by a filter of jq that holds.
 status() { on reconcile status --json | jq -e "$@" >/dev/null; }
@@ -33,12 +33,17 @@ converged() { ended converged && status '.sync == "synced"' && [ "$(on cat /etc/
 scene() {
     echo
     echo "$1"
-    scene=$(on journalctl -n 0 --show-cursor --no-pager | sed -n 's/^-- cursor: //p')
+    since=--after-cursor=$(on journalctl -n 0 --show-cursor --no-pager | sed -n 's/^-- cursor: //p')
+}
+power_cut() {
+    "$host" cut "$dir"
+    "$host" boot "$dir"
+    since=--boot
 }
 explain() {
-    on journalctl --no-pager -o short-monotonic --after-cursor="$scene" 2>/dev/null | tail -n 80
+    on journalctl --no-pager -o short-monotonic "$since" | tail -n 80
     on reconcile status 2>&1
-    on reconcile history 2>&1 | head -n 5
+    on reconcile history 2>&1 | head -n 6
 }
 
 # --- The fleet --------------------------------------------------------------------------------------------
@@ -68,8 +73,10 @@ push() {
     git_of_admin push -q origin main
 }
 
+# Hooks run when a toplevel is switched to, and not when the machine boots it.
+switching='[ -e /run/current-system ] || exit 0'
 # A hook that says that it is there, waits until it is let on, and is counted.
-gate='
+gate=$switching'
 echo entered >>/var/lib/gate-entered
 : >/run/gate-entered
 while [ ! -e /run/gate-open ]; do sleep 0.05; done

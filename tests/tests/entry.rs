@@ -2,7 +2,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::indexing_slicing,
     reason = "helpers of tests fail their test"
 )]
 
@@ -24,14 +23,26 @@ fn every_case_is_answered_as_written() {
             wrong.push(format!("{case}\n{reason}\n{output}"));
         }
     }
-    assert!(wrong.is_empty(), "{} of {} cases:\n\n{}", wrong.len(), cases.len(), wrong.join("\n\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} cases:\n\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n\n")
+    );
 }
 
 /// Puts the fixture into the store and evaluates the step there.
 fn evaluate(store: &Store, case: &Value) -> Output {
     let fixture = fixtures().join("flakes").join(text(case, "fixture"));
     // By that name a locked tree is found in the store by its hash alone, and is not copied again.
-    let add = ["store", "add-path", "--name", "source", &fixture.to_string_lossy()];
+    let add = [
+        "store",
+        "add-path",
+        "--name",
+        "source",
+        &fixture.to_string_lossy(),
+    ];
     let source = store.nix("nix", &add).ended(0).stdout;
     let source = source.trim();
     let hash = store.nix("nix", &["hash", "path", source]).ended(0).stdout;
@@ -94,5 +105,7 @@ fn entry_nix() -> String {
 }
 
 fn text<'a>(case: &'a Value, key: &str) -> &'a str {
-    case[key].as_str().unwrap_or_else(|| panic!("{case} has no {key}"))
+    case[key]
+        .as_str()
+        .unwrap_or_else(|| panic!("{case} has no {key}"))
 }

@@ -19,9 +19,16 @@ fn the_first_pass_takes_a_machine_to_its_toplevel() {
     assert_eq!(host.motd(), "first");
     assert_eq!(host.current(), Some(toplevel.clone()));
     assert_eq!(store.profile("system"), Some(toplevel.clone()));
-    assert_eq!(host.boot_default(), Some(("nixos-generation-1.conf".to_owned(), toplevel.clone())));
+    assert_eq!(
+        host.boot_default(),
+        Some(("nixos-generation-1.conf".to_owned(), toplevel.clone()))
+    );
     assert_eq!(host.activations(), [toplevel]);
-    assert_eq!((&status["sync"], &status["health"]), (&"synced".into(), &"healthy".into()), "{status:#}");
+    assert_eq!(
+        (&status["sync"], &status["health"]),
+        (&"synced".into(), &"healthy".into()),
+        "{status:#}"
+    );
     assert_eq!(status["drift"], Value::Array(Vec::new()), "{status:#}");
     assert_eq!(host.history().len(), 1);
 }
@@ -43,7 +50,11 @@ fn a_push_is_a_deployment() {
     assert_eq!(store.profile_generations("system"), 2);
     let history = host.history();
     assert_eq!(history[0]["revision"], second, "{history:#?}");
-    assert_eq!((&history[0]["generation"], &history[0]["current"]), (&2.into(), &true.into()), "{history:#?}");
+    assert_eq!(
+        (&history[0]["generation"], &history[0]["current"]),
+        (&2.into(), &true.into()),
+        "{history:#?}"
+    );
     assert_eq!(history[1]["generation"], 1, "{history:#?}");
     assert_eq!(agent.terminate(), Some(0));
 }
@@ -75,16 +86,28 @@ fn a_commit_without_a_change_is_noted_and_not_activated() {
 
     let empty = fleet.publish("an empty commit");
     let ended = host.now(0);
-    assert_eq!((&ended["revision"], &ended["generation"]), (&empty.as_str().into(), &1.into()), "{ended:#}");
+    assert_eq!(
+        (&ended["revision"], &ended["generation"]),
+        (&empty.as_str().into(), &1.into()),
+        "{ended:#}"
+    );
     assert_eq!(host.status()["fleet"]["head"], empty);
 
     fleet.write("README.md", "What this fleet is.\n");
     let docs = fleet.publish("say what this fleet is");
     let ended = host.now(0);
-    assert_eq!((&ended["revision"], &ended["generation"]), (&docs.as_str().into(), &1.into()), "{ended:#}");
+    assert_eq!(
+        (&ended["revision"], &ended["generation"]),
+        (&docs.as_str().into(), &1.into()),
+        "{ended:#}"
+    );
 
     let status = host.status();
-    assert_eq!((&status["fleet"]["head"], &status["sync"]), (&docs.as_str().into(), &"synced".into()), "{status:#}");
+    assert_eq!(
+        (&status["fleet"]["head"], &status["sync"]),
+        (&docs.as_str().into(), &"synced".into()),
+        "{status:#}"
+    );
     assert_eq!(host.picture(&store), before);
     assert_eq!(host.history().len(), 1);
 }
@@ -242,7 +265,11 @@ fn status_tells_the_truth_after_the_agent_is_gone() {
     let second = fleet.publish("change the motd");
     host.now(0);
     let status = host.status();
-    assert_eq!((&status["fleet"]["head"], &status["sync"]), (&second.into(), &"synced".into()), "{status:#}");
+    assert_eq!(
+        (&status["fleet"]["head"], &status["sync"]),
+        (&second.into(), &"synced".into()),
+        "{status:#}"
+    );
     assert_eq!(status["next_pass_at"], Value::Null, "nobody polls\n{status:#}");
 }
 
@@ -256,7 +283,9 @@ fn a_dry_run_touches_nothing() {
     fleet.motd("cinnabar", "second");
     token.encrypt(&fleet, "one", &["cinnabar"]);
     fleet.publish("change the motd");
-    host.run(&["now", "--dry-run", "--json"]).ended(0).says("nothing was touched");
+    host.run(&["now", "--dry-run", "--json"])
+        .ended(0)
+        .says("nothing was touched");
     assert_eq!(host.picture(&store), before);
     assert_eq!(host.secret(token.installed()), None);
     assert_eq!(host.status()["sync"], "behind");
@@ -276,8 +305,16 @@ fn somebody_elses_switch_is_seen_and_not_fought() {
     std::fs::remove_file(host.path("run/current-system")).unwrap();
     std::os::unix::fs::symlink(&first, host.path("run/current-system")).unwrap();
     let status = host.status();
-    assert_eq!(status["drift"][0]["expected"], second.to_str().unwrap(), "{status:#}");
-    assert_eq!(status["drift"][0]["actual"], first.to_str().unwrap(), "{status:#}");
+    assert_eq!(
+        status["drift"][0]["expected"],
+        second.to_str().unwrap(),
+        "{status:#}"
+    );
+    assert_eq!(
+        status["drift"][0]["actual"],
+        first.to_str().unwrap(),
+        "{status:#}"
+    );
     host.run(&["status", "--check"]).ended(18);
     host.now(0);
     assert_eq!(host.current(), Some(first));

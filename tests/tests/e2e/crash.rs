@@ -35,7 +35,11 @@ impl Stage {
     }
 
     fn let_go(&self) {
-        std::fs::File::options().create(true).append(true).open(self.host.path("go")).unwrap();
+        std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.host.path("go"))
+            .unwrap();
     }
 
     fn is_on_second(&self) -> bool {
@@ -49,7 +53,11 @@ impl Stage {
         let picture = self.host.picture(&self.store);
         assert_eq!(picture.motd, "second");
         assert_eq!(picture.activations.len(), 2, "{picture:#?}");
-        assert_eq!(picture.activations.last(), picture.current.as_ref(), "{picture:#?}");
+        assert_eq!(
+            picture.activations.last(),
+            picture.current.as_ref(),
+            "{picture:#?}"
+        );
         assert_eq!(picture.profile, picture.current, "{picture:#?}");
         assert_eq!(picture.boot.map(|boot| boot.1), picture.current);
         let (status, history) = (self.host.status(), self.host.history());
@@ -86,7 +94,10 @@ fn a_polite_end_during_a_build() {
     assert_eq!(agent.terminate(), Some(0));
     assert_eq!(host.picture(&store), before);
     let last = host.status()["last_pass"].clone();
-    assert!(last["reason"].as_str().unwrap_or_default().contains("stopped"), "{last:#}");
+    assert!(
+        last["reason"].as_str().unwrap_or_default().contains("stopped"),
+        "{last:#}"
+    );
     // The next one is not in its way.
     fleet.revert();
     host.now(0);
@@ -97,7 +108,9 @@ fn a_polite_end_during_an_activation() {
     let stage = Stage::new();
     assert_eq!(stage.activating().terminate(), Some(0));
     stage.let_go();
-    eventually("the activation ends without the agent", || stage.host.motd() == "second" && is_current(&stage.host));
+    eventually("the activation ends without the agent", || {
+        stage.host.motd() == "second" && is_current(&stage.host)
+    });
     stage.host.now(0);
     stage.ended_well();
 }
@@ -107,7 +120,9 @@ fn a_kill_during_an_activation_that_ends_without_the_agent() {
     let stage = Stage::new();
     stage.activating().kill();
     stage.let_go();
-    eventually("the activation ends without the agent", || is_current(&stage.host));
+    eventually("the activation ends without the agent", || {
+        is_current(&stage.host)
+    });
     let agent = stage.host.agent();
     agent.until("the transaction is finished", || stage.is_on_second());
     stage.ended_well();
@@ -119,7 +134,9 @@ fn a_kill_during_an_activation_that_the_next_agent_sees_end() {
     let stage = Stage::new();
     stage.activating().kill();
     let agent = stage.host.agent();
-    agent.until("the next agent waits for it", || agent.log().contains("was cut off at its activation"));
+    agent.until("the next agent waits for it", || {
+        agent.log().contains("was cut off at its activation")
+    });
     assert!(!stage.is_on_second());
     stage.let_go();
     agent.until("the transaction is finished", || stage.is_on_second());
@@ -141,7 +158,11 @@ fn a_kill_and_another_commit_meanwhile() {
     let stage = Stage::new();
     stage.activating().kill();
     stage.fleet.motd("cinnabar", "third");
-    stage.fleet.fault("cinnabar", "hook", "echo \"${0%/fault/hook}\" >>\"$RECONCILER_ROOT/activations\"\n");
+    stage.fleet.fault(
+        "cinnabar",
+        "hook",
+        "echo \"${0%/fault/hook}\" >>\"$RECONCILER_ROOT/activations\"\n",
+    );
     stage.fleet.publish("a third commit");
     stage.let_go();
     stage.host.now(0);
@@ -213,11 +234,27 @@ fn a_kill_at_any_moment() {
         assert_eq!(host.motd(), motd, "after {moment:?}\n{ended:#}");
         let picture = host.picture(&store);
         assert_eq!(picture.profile, picture.current, "after {moment:?}\n{picture:#?}");
-        assert_eq!(picture.boot.as_ref().map(|boot| &boot.1), picture.current.as_ref(), "after {moment:?}\n{picture:#?}");
-        let same = picture.activations.iter().filter(|toplevel| Some(*toplevel) == picture.current.as_ref()).count();
+        assert_eq!(
+            picture.boot.as_ref().map(|boot| &boot.1),
+            picture.current.as_ref(),
+            "after {moment:?}\n{picture:#?}"
+        );
+        let same = picture
+            .activations
+            .iter()
+            .filter(|toplevel| Some(*toplevel) == picture.current.as_ref())
+            .count();
         assert_eq!(same, 1, "after {moment:?} it was activated once\n{picture:#?}");
-        assert_eq!(host.status()["generation"]["revision"], commit, "after {moment:?}");
-        assert_eq!(host.status()["quarantine"].as_array().unwrap().len(), 0, "after {moment:?}");
+        assert_eq!(
+            host.status()["generation"]["revision"],
+            commit,
+            "after {moment:?}"
+        );
+        assert_eq!(
+            host.status()["quarantine"].as_array().unwrap().len(),
+            0,
+            "after {moment:?}"
+        );
     }
     assert_eq!(host.status()["generation"]["number"], 17);
 }
@@ -258,7 +295,11 @@ fn a_mirror_that_is_lost_or_damaged_is_fetched_anew() {
     push("without a mirror");
     std::fs::remove_dir_all(mirror.join("objects")).unwrap();
     push("without objects");
-    std::fs::File::options().write(true).truncate(true).open(mirror.join("HEAD")).unwrap();
+    std::fs::File::options()
+        .write(true)
+        .truncate(true)
+        .open(mirror.join("HEAD"))
+        .unwrap();
     push("without a head");
 }
 
@@ -286,5 +327,9 @@ fn has_listener(host: &Host) -> bool {
     let socket = host.path("run/reconciler/control.sock");
     let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
     // The listening one, and one for each connection.
-    sockets.lines().filter(|line| line.ends_with(socket.to_str().unwrap())).count() > 1
+    sockets
+        .lines()
+        .filter(|line| line.ends_with(socket.to_str().unwrap()))
+        .count()
+        > 1
 }

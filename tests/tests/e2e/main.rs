@@ -8,9 +8,14 @@
     reason = "helpers of tests fail their test"
 )]
 
+mod build;
 mod converge;
 mod crash;
-mod refuse;
+mod evaluate;
+mod fetch;
+mod local;
+mod preflight;
+mod refusal;
 mod revert;
 mod rollback;
 mod secrets;
@@ -23,7 +28,12 @@ fn no_file_is_forgotten() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e");
     for file in std::fs::read_dir(folder).unwrap() {
         let file = file.unwrap().file_name().into_string().unwrap();
-        let module = file.strip_suffix(".rs").unwrap_or_else(|| panic!("{file} is no Rust file"));
-        assert!(module == "main" || main.contains(&format!("\nmod {module};\n")), "main.rs does not name {module}");
+        let module = file
+            .strip_suffix(".rs")
+            .unwrap_or_else(|| panic!("{file} is no Rust file"));
+        assert!(
+            module == "main" || main.contains(&format!("\nmod {module};\n")),
+            "main.rs does not name {module}"
+        );
     }
 }

@@ -21,7 +21,12 @@ impl Stage {
         fleet.publish("a good commit");
         let host = Host::new(&store, &fleet, "cinnabar");
         host.now(0);
-        Stage { store, fleet, host, token }
+        Stage {
+            store,
+            fleet,
+            host,
+            token,
+        }
     }
 
     /// Pushes a commit that changes the toplevel and the secret, and is bad in a way.
@@ -37,8 +42,15 @@ impl Stage {
         let before = self.host.picture(&self.store);
         let bad = self.push_bad(spoil);
         let ended = self.host.now(16);
-        assert!(ended["summary"].as_str().unwrap().contains(reason), "it should say {reason:?}\n{ended:#}");
-        assert_eq!((&ended["outcome"], &ended["generation"]), (&"reverted".into(), &1.into()), "{ended:#}");
+        assert!(
+            ended["summary"].as_str().unwrap().contains(reason),
+            "it should say {reason:?}\n{ended:#}"
+        );
+        assert_eq!(
+            (&ended["outcome"], &ended["generation"]),
+            (&"reverted".into(), &1.into()),
+            "{ended:#}"
+        );
         let mut after = self.host.picture(&self.store).without_activations();
         // A profile's generation that was made stays, and nothing leads to it.
         after.generations = before.generations;
@@ -46,10 +58,18 @@ impl Stage {
         assert_eq!(self.host.secret(self.token.installed()).as_deref(), Some("one"));
 
         let status = self.host.status();
-        assert_eq!((&status["sync"], &status["generation"]["number"]), (&"quarantined".into(), &1.into()), "{status:#}");
+        assert_eq!(
+            (&status["sync"], &status["generation"]["number"]),
+            (&"quarantined".into(), &1.into()),
+            "{status:#}"
+        );
         assert_eq!(status["quarantine"][0]["revision"], bad, "{status:#}");
         let history = self.host.history();
-        assert_eq!((&history[0]["outcome"], &history[0]["revision"]), (&"reverted".into(), &bad.into()), "{history:#?}");
+        assert_eq!(
+            (&history[0]["outcome"], &history[0]["revision"]),
+            (&"reverted".into(), &bad.into()),
+            "{history:#?}"
+        );
 
         // It is not tried again by itself.
         let activations = self.host.activations().len();
@@ -101,7 +121,9 @@ fn exit_code_1_of_a_check_touches_nothing() {
 
 #[test]
 fn exit_code_2() {
-    Stage::new().reverts("exit code 2", |fleet| fleet.fault("cinnabar", "hook", "echo no such user >&2; exit 1\n"));
+    Stage::new().reverts("exit code 2", |fleet| {
+        fleet.fault("cinnabar", "hook", "echo no such user >&2; exit 1\n");
+    });
 }
 
 #[test]
@@ -112,7 +134,11 @@ fn exit_code_4_is_degraded_and_stays() {
     assert_eq!(ended["generation"], 2, "{ended:#}");
     assert_eq!(stage.host.motd(), "bad");
     let status = stage.host.status();
-    assert_eq!((&status["health"], &status["sync"]), (&"degraded".into(), &"synced".into()), "{status:#}");
+    assert_eq!(
+        (&status["health"], &status["sync"]),
+        (&"degraded".into(), &"synced".into()),
+        "{status:#}"
+    );
     stage.host.run(&["status", "--check"]).ended(18);
 }
 
@@ -133,7 +159,11 @@ fn exit_code_11_is_another_switch() {
     // Where the first activation left it.
     let lock = File::open(stage.host.path("run/nixos/switch-to-configuration.lock")).unwrap();
     lock.lock().unwrap();
-    stage.host.run(&["now"]).ended(75).says("another switch-to-configuration is running");
+    stage
+        .host
+        .run(&["now"])
+        .ended(75)
+        .says("another switch-to-configuration is running");
     assert_eq!(stage.host.picture(&stage.store), before);
     assert_eq!(stage.host.status()["quarantine"], Value::Array(Vec::new()));
     lock.unlock().unwrap();
@@ -151,7 +181,9 @@ fn exit_code_100_needs_a_reboot() {
 
 #[test]
 fn exit_code_134() {
-    Stage::new().reverts("exit code 134", |fleet| fleet.fault("cinnabar", "activate-exit", "134"));
+    Stage::new().reverts("exit code 134", |fleet| {
+        fleet.fault("cinnabar", "activate-exit", "134");
+    });
 }
 
 #[test]
@@ -163,14 +195,18 @@ fn a_signal() {
 
 #[test]
 fn success_without_a_system() {
-    Stage::new().reverts("reported success", |fleet| fleet.fault("cinnabar", "keep-current", ""));
+    Stage::new().reverts("reported success", |fleet| {
+        fleet.fault("cinnabar", "keep-current", "");
+    });
 }
 
 #[test]
 fn an_activation_without_an_end() {
     let mut stage = Stage::new();
     stage.host.set("policy.activation_timeout", "\"7s\"");
-    stage.reverts("did not end within 7 s", |fleet| fleet.fault("cinnabar", "sleep", "600"));
+    stage.reverts("did not end within 7 s", |fleet| {
+        fleet.fault("cinnabar", "sleep", "600");
+    });
 }
 
 #[test]
@@ -201,19 +237,28 @@ fn a_remote_that_cannot_be_reached_any_more() {
 
 #[test]
 fn a_boot_loader_that_lost_the_entry() {
-    Stage::new().reverts("the boot loader has no entry", |fleet| fleet.fault("cinnabar", "boot-lost", ""));
+    Stage::new().reverts("the boot loader has no entry", |fleet| {
+        fleet.fault("cinnabar", "boot-lost", "");
+    });
 }
 
 #[test]
 fn a_boot_loader_that_fails() {
-    Stage::new().reverts("boot default could not be set", |fleet| fleet.fault("cinnabar", "boot-exit", "1"));
+    Stage::new().reverts("boot default could not be set", |fleet| {
+        fleet.fault("cinnabar", "boot-exit", "1");
+    });
 }
 
 #[test]
 fn the_end_of_the_log_is_shown() {
     let stage = Stage::new();
     stage.push_bad(|fleet| fleet.fault("cinnabar", "hook", "echo the database is locked >&2; exit 1\n"));
-    stage.host.run(&["now"]).ended(16).says("the database is locked").says("hint:");
+    stage
+        .host
+        .run(&["now"])
+        .ended(16)
+        .says("the database is locked")
+        .says("hint:");
 }
 
 #[test]

@@ -30,7 +30,14 @@ impl Stage {
             (commit, host.current().unwrap())
         };
         let (first, second) = (step("first", "one"), step("second", "two"));
-        Stage { store, fleet, host, token, commits: [first.0, second.0], toplevels: [first.1, second.1] }
+        Stage {
+            store,
+            fleet,
+            host,
+            token,
+            commits: [first.0, second.0],
+            toplevels: [first.1, second.1],
+        }
     }
 
     /// The machine is on the first generation's toplevel and secret, pinned there.
@@ -39,7 +46,10 @@ impl Stage {
         let host = &self.host;
         assert_eq!(host.current().as_ref(), Some(&self.toplevels[0]));
         assert_eq!(self.store.profile("system").as_ref(), Some(&self.toplevels[0]));
-        assert_eq!(host.boot_default().map(|boot| boot.1).as_ref(), Some(&self.toplevels[0]));
+        assert_eq!(
+            host.boot_default().map(|boot| boot.1).as_ref(),
+            Some(&self.toplevels[0])
+        );
         assert_eq!(host.motd(), "first");
         assert_eq!(host.secret(self.token.installed()).as_deref(), Some("one"));
         let status = host.status();
@@ -75,7 +85,10 @@ impl Stage {
 #[test]
 fn to_the_previous_generation() {
     let stage = Stage::new();
-    stage.host.run(&["rollback", "--why", "the second is slow"]).ended(0);
+    stage
+        .host
+        .run(&["rollback", "--why", "the second is slow"])
+        .ended(0);
     stage.is_back();
     assert_eq!(stage.host.status()["pin"]["why"], "the second is slow");
     // Once more is the other way.
@@ -117,14 +130,20 @@ fn a_pin_holds_until_it_is_taken_away() {
     stage.is_back();
     // By an agent, too.
     let agent = stage.host.agent();
-    agent.until("the agent sees the new head", || stage.host.status()["fleet"]["head"] == third);
+    agent.until("the agent sees the new head", || {
+        stage.host.status()["fleet"]["head"] == third
+    });
     stage.is_back();
 
     stage.host.run(&["unpin"]).ended(0);
     assert_eq!(stage.host.motd(), "third");
     assert_eq!(stage.host.secret(stage.token.installed()).as_deref(), Some("two"));
     let status = stage.host.status();
-    assert_eq!((&status["sync"], &status["pin"]), (&"synced".into(), &Value::Null), "{status:#}");
+    assert_eq!(
+        (&status["sync"], &status["pin"]),
+        (&"synced".into(), &Value::Null),
+        "{status:#}"
+    );
     stage.host.run(&["unpin"]).ended(0).says("nothing was pinned");
     assert_eq!(agent.terminate(), Some(0));
 }
@@ -212,7 +231,11 @@ fn to_a_generation_that_is_not_kept_any_more() {
     stage.host.now(0);
     stage.store.nix("nix-collect-garbage", &["--delete-old"]).ended(0);
     let before = stage.host.picture(&stage.store);
-    stage.host.run(&["rollback", "1"]).ended(1).says("generation 1 cannot be gone back to");
+    stage
+        .host
+        .run(&["rollback", "1"])
+        .ended(1)
+        .says("generation 1 cannot be gone back to");
     assert_eq!(stage.host.picture(&stage.store), before);
     // What failed pins nothing.
     let status = stage.host.status();
@@ -231,9 +254,15 @@ fn to_nothing() {
     host.now(0);
     let before = host.picture(&store);
     host.run(&["rollback"]).ended(2).says("no earlier generation");
-    host.run(&["rollback", "7"]).ended(2).says("there is no generation 7");
-    host.run(&["rollback", "deadbeef"]).ended(2).says("cannot find deadbeef");
-    host.run(&["pin", "deadbeef"]).ended(2).says("cannot find deadbeef");
+    host.run(&["rollback", "7"])
+        .ended(2)
+        .says("there is no generation 7");
+    host.run(&["rollback", "deadbeef"])
+        .ended(2)
+        .says("cannot find deadbeef");
+    host.run(&["pin", "deadbeef"])
+        .ended(2)
+        .says("cannot find deadbeef");
     assert_eq!(host.picture(&store), before);
     assert_eq!(host.status()["pin"], Value::Null);
 }

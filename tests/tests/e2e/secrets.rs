@@ -26,14 +26,23 @@ fn owner_group_and_mode_are_as_declared() {
         eprintln!("only root can give files away");
         return;
     }
-    let fleet = fleet("{ web.files = { plain = { }; key = { owner = \"web\"; group = \"tls\"; mode = \"0440\"; }; }; }");
-    let (plain, key) = (Var::per_machine("cinnabar", "web", "plain"), Var::per_machine("cinnabar", "web", "key"));
+    let fleet = fleet(
+        "{ web.files = { plain = { }; key = { owner = \"web\"; group = \"tls\"; mode = \"0440\"; }; }; }",
+    );
+    let (plain, key) = (
+        Var::per_machine("cinnabar", "web", "plain"),
+        Var::per_machine("cinnabar", "web", "key"),
+    );
     plain.encrypt(&fleet, "one", &["cinnabar"]);
     key.encrypt(&fleet, "two", &["cinnabar"]);
     fleet.publish("the first commit");
     let store = Store::new();
     let host = Host::new(&store, &fleet, "cinnabar");
-    host.write("etc/passwd", "root:x:0:0::/root:/bin/sh\nweb:x:4321:4322::/:/bin/sh\n", 0o644);
+    host.write(
+        "etc/passwd",
+        "root:x:0:0::/root:/bin/sh\nweb:x:4321:4322::/:/bin/sh\n",
+        0o644,
+    );
     host.write("etc/group", "root:x:0:\nweb:x:4322:\ntls:x:4323:\n", 0o644);
     host.now(0);
     assert_eq!(access(&host, plain.installed()), (0, 0, 0o400));
@@ -76,7 +85,10 @@ fn an_owner_that_nobody_makes() {
     host.write("etc/group", "root:x:0:\n", 0o644);
     host.now(0);
     let before = host.picture(&store).without_activations();
-    fleet.declare("cinnabar", &Entry::nixos().generators("{ web.files.key = { owner = \"web\"; }; }"));
+    fleet.declare(
+        "cinnabar",
+        &Entry::nixos().generators("{ web.files.key = { owner = \"web\"; }; }"),
+    );
     Var::per_machine("cinnabar", "web", "key").encrypt(&fleet, "one", &["cinnabar"]);
     fleet.motd("cinnabar", "second");
     fleet.publish("for a user that is not declared");
@@ -89,7 +101,10 @@ fn an_owner_that_nobody_makes() {
 #[test]
 fn what_accounts_need_lies_apart() {
     let fleet = fleet("{ login.files = { hash.neededFor = \"users\"; note.deploy = false; }; }");
-    let (hash, note) = (Var::per_machine("cinnabar", "login", "hash"), Var::per_machine("cinnabar", "login", "note"));
+    let (hash, note) = (
+        Var::per_machine("cinnabar", "login", "hash"),
+        Var::per_machine("cinnabar", "login", "note"),
+    );
     hash.encrypt(&fleet, "one", &["cinnabar"]);
     // What is not deployed is not this machine's to open.
     note.encrypt(&fleet, "two", &["electrum"]);
@@ -105,9 +120,18 @@ fn what_accounts_need_lies_apart() {
 
 #[test]
 fn bytes_are_kept_as_they_are() {
-    let values = ["", "\n", "a\n\nb\n\n", " ü \t", "{\"data\": 1}", &"x".repeat(300_000)];
+    let values = [
+        "",
+        "\n",
+        "a\n\nb\n\n",
+        " ü \t",
+        "{\"data\": 1}",
+        &"x".repeat(300_000),
+    ];
     let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
-    let vars: Vec<Var> = (0..values.len()).map(|n| Var::per_machine("cinnabar", "bytes", &format!("n{n}"))).collect();
+    let vars: Vec<Var> = (0..values.len())
+        .map(|n| Var::per_machine("cinnabar", "bytes", &format!("n{n}")))
+        .collect();
     for (var, value) in vars.iter().zip(values) {
         var.encrypt(&fleet, value, &["cinnabar"]);
     }
@@ -115,7 +139,12 @@ fn bytes_are_kept_as_they_are() {
     let host = Host::new(&store, &fleet, "cinnabar");
     host.now(0);
     for (var, value) in vars.iter().zip(values) {
-        assert_eq!(host.secret(var.installed()).as_deref(), Some(value), "{}", var.installed());
+        assert_eq!(
+            host.secret(var.installed()).as_deref(),
+            Some(value),
+            "{}",
+            var.installed()
+        );
     }
 }
 
@@ -139,10 +168,36 @@ fn an_entry_that_declares_nothing_gets_what_lies_there_for_it() {
 }
 
 #[test]
+fn what_is_taken_away_is_gone() {
+    let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
+    let (token, key) = (Var::per_machine("cinnabar", "web", "token"), Var::per_machine("cinnabar", "tls", "key"));
+    token.encrypt(&fleet, "one", &["cinnabar"]);
+    key.encrypt(&fleet, "two", &["cinnabar"]);
+    fleet.publish("two secrets");
+    let host = Host::new(&store, &fleet, "cinnabar");
+    host.now(0);
+    fleet.remove("vars/per-machine/cinnabar/tls");
+    fleet.publish("one secret");
+    host.now(0);
+    assert_eq!(host.secret(token.installed()).as_deref(), Some("one"));
+    assert_eq!(host.secret(key.installed()), None);
+    fleet.remove("vars/per-machine/cinnabar/web");
+    fleet.publish("no secret");
+    host.now(0);
+    assert_eq!(host.secret(token.installed()), None);
+    // And what was taken away can be gone back to.
+    host.run(&["rollback", "1"]).ended(0);
+    assert_eq!(host.secret(key.installed()).as_deref(), Some("two"));
+}
+
+#[test]
 fn they_are_in_force_before_anything_starts() {
     let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
     let token = Var::per_machine("cinnabar", "web", "token");
-    let hook = format!("cat \"$RECONCILER_ROOT/run/secrets/{}\" >>\"$RECONCILER_ROOT/seen\"\n", token.installed());
+    let hook = format!(
+        "cat \"$RECONCILER_ROOT/run/secrets/{}\" >>\"$RECONCILER_ROOT/seen\"\n",
+        token.installed()
+    );
     fleet.fault("cinnabar", "hook", &hook);
     let host = Host::new(&store, &fleet, "cinnabar");
     for value in ["one ", "two "] {
@@ -163,10 +218,19 @@ fn the_previous_generation_is_kept_and_older_ones_are_not() {
         fleet.publish(value);
         host.now(0);
     }
-    let mut kept: Vec<_> = std::fs::read_dir(host.path("run/secrets.d")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut kept: Vec<_> = std::fs::read_dir(host.path("run/secrets.d"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     kept.sort();
     assert_eq!(kept, ["2", "3"]);
-    assert_eq!(std::fs::read_link(host.path("run/secrets")).unwrap().file_name().unwrap(), "3");
+    assert_eq!(
+        std::fs::read_link(host.path("run/secrets"))
+            .unwrap()
+            .file_name()
+            .unwrap(),
+        "3"
+    );
     // What is older is opened again from its commit.
     host.run(&["rollback", "1"]).ended(0);
     assert_eq!(host.secret(token.installed()).as_deref(), Some("one"));
@@ -188,11 +252,17 @@ fn they_are_never_on_a_disk() {
     let host = Host::new(&store, &fleet, "cinnabar");
     let disk = store.folder().join("run");
     std::fs::create_dir(&disk).unwrap();
-    let mount = format!("mkdir -p \"$1/run\" && mount --bind {} \"$1/run\"", disk.display());
+    let mount = format!(
+        "mkdir -p \"$1/run\" && mount --bind {} \"$1/run\"",
+        disk.display()
+    );
     host.run_unshared(&mount, &["now"]).ended(0);
     let seen = std::fs::read_to_string(host.path("seen")).unwrap();
     let seen: Vec<&str> = seen.lines().collect();
-    assert!(!matches!(seen[0], "tmpfs" | "ramfs"), "the test is about a disk: {seen:?}");
+    assert!(
+        !matches!(seen[0], "tmpfs" | "ramfs"),
+        "the test is about a disk: {seen:?}"
+    );
     assert!(matches!(seen[1], "tmpfs" | "ramfs"), "{seen:?}");
     // Without the mount nothing is left.
     assert_eq!(std::fs::read_dir(disk.join("secrets.d")).unwrap().count(), 0);
@@ -200,22 +270,37 @@ fn they_are_never_on_a_disk() {
 
 #[test]
 fn no_value_is_left_anywhere_else() {
-    let canaries = ["canary-4f1c0e-installed", "canary-4f1c0e-for-users", "canary-4f1c0e-reverted"];
-    let (store, fleet) = (Store::new(), fleet("{ web.files = { token = { }; hash.neededFor = \"users\"; }; }"));
-    let (token, hash) = (Var::per_machine("cinnabar", "web", "token"), Var::per_machine("cinnabar", "web", "hash"));
+    let canaries = [
+        "canary-4f1c0e-installed",
+        "canary-4f1c0e-for-users",
+        "canary-4f1c0e-reverted",
+    ];
+    let (store, fleet) = (
+        Store::new(),
+        fleet("{ web.files = { token = { }; hash.neededFor = \"users\"; }; }"),
+    );
+    let (token, hash) = (
+        Var::per_machine("cinnabar", "web", "token"),
+        Var::per_machine("cinnabar", "web", "hash"),
+    );
     token.encrypt(&fleet, canaries[0], &["cinnabar"]);
     hash.encrypt(&fleet, canaries[1], &["cinnabar"]);
     fleet.publish("add the secrets");
     let host = Host::new(&store, &fleet, "cinnabar");
     let agent = host.agent();
-    agent.until("the secrets are there", || host.secret(token.installed()).as_deref() == Some(canaries[0]));
+    agent.until("the secrets are there", || {
+        host.secret(token.installed()).as_deref() == Some(canaries[0])
+    });
     agent.until("it is synced", || host.status()["sync"] == "synced");
     // One that fails, and one that does not open, say much.
     token.encrypt(&fleet, canaries[2], &["cinnabar"]);
     fleet.fault("cinnabar", "activate-exit", "134");
     fleet.publish("a bad commit");
     agent.until("it is reverted", || host.status()["sync"] == "quarantined");
-    fleet.write(&hash.secret(), &fleet.read(&hash.secret()).replace("\"data\"", "\"date\""));
+    fleet.write(
+        &hash.secret(),
+        &fleet.read(&hash.secret()).replace("\"data\"", "\"date\""),
+    );
     let refused = fleet.publish("a damaged secret");
     agent.until("it is refused", || {
         let last = host.status();
@@ -232,7 +317,10 @@ fn no_value_is_left_anywhere_else() {
     assert_eq!(agent.terminate(), Some(0));
 
     let key = Key::of("cinnabar").identity;
-    let private = key.lines().find(|line| line.starts_with("AGE-SECRET-KEY-")).unwrap();
+    let private = key
+        .lines()
+        .find(|line| line.starts_with("AGE-SECRET-KEY-"))
+        .unwrap();
     for secret in canaries.iter().chain([&private]) {
         assert!(!log.contains(secret), "{log}");
         for output in &said {
@@ -247,7 +335,10 @@ fn no_value_is_left_anywhere_else() {
         }
     }
     // The search finds what is there.
-    assert_eq!(files_with(&host.path("run/secrets.d"), canaries[0].as_bytes()).len(), 1);
+    assert_eq!(
+        files_with(&host.path("run/secrets.d"), canaries[0].as_bytes()).len(),
+        1
+    );
 }
 
 #[test]
@@ -262,7 +353,10 @@ fn the_evaluator_is_another_user() {
     let uses = host.nix_uses();
     let evaluations: Vec<_> = uses.iter().filter(|line| line.contains(" eval ")).collect();
     assert_eq!(evaluations.len(), 2, "{uses:#?}");
-    assert!(evaluations.iter().all(|line| !line.starts_with("0 ")), "{evaluations:#?}");
+    assert!(
+        evaluations.iter().all(|line| !line.starts_with("0 ")),
+        "{evaluations:#?}"
+    );
 
     let key = host.path("var/lib/sops-nix/key.txt");
     let read = format!("builtins.readFile {}", key.display());
@@ -300,7 +394,10 @@ fn a_link_in_the_repository_leads_nowhere() {
     let token = Var::per_machine("cinnabar", "web", "token");
     fleet.link(&token.secret(), "/etc/shadow");
     fleet.publish("a link");
-    host.run(&["now"]).ended(14).says(&token.secret()).says("is not a regular file");
+    host.run(&["now"])
+        .ended(14)
+        .says(&token.secret())
+        .says("is not a regular file");
     assert_eq!(host.picture(&store), before);
 }
 
@@ -310,7 +407,9 @@ fn files_with(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         // What is deleted meanwhile holds nothing.
-        let Ok(kind) = std::fs::symlink_metadata(&path).map(|entry| entry.file_type()) else { continue };
+        let Ok(kind) = std::fs::symlink_metadata(&path).map(|entry| entry.file_type()) else {
+            continue;
+        };
         if kind.is_dir() {
             found.extend(files_with(&path, bytes));
         } else if kind.is_file() && !kind.is_socket() {

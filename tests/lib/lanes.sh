@@ -1,0 +1,131 @@
+# The lanes. Each stands in the project's folder, prints what happens, and ends with a code as report.sh says.
+
+# skip WHY: this lane cannot run here.
+skip() {
+    echo "$*"
+    exit 77
+}
+
+# limited COMMAND…: nothing here hangs for ever.
+limited() { timeout -k 10 1200 "$@"; }
+
+# A component that a distribution's Rust may lack.
+component() {
+    cargo "$1" --version >/dev/null 2>&1 || rustup component add "$2" >/dev/null 2>&1 ||
+        skip "this Rust has no $2, and no rustup to add it"
+}
+
+tests() { limited cargo test --locked --no-fail-fast "$@"; }
+
+# Once, for every lane that runs something.
+built() { cargo build --quiet --locked --workspace --all-targets; }
+
+lane_fmt() {
+    component fmt rustfmt
+    cargo fmt --all --check
+}
+
+lane_clippy() {
+    component clippy clippy
+    cargo clippy --locked --workspace --all-targets -- -D warnings
+}
+
+lane_unit() {
+    built
+    tests --workspace --exclude reconciler-tests
+    if [ -x "$RECONCILE_TEST_TOOLS/ssh-to-age" ] || command -v ssh-to-age >/dev/null; then
+        tests -p reconciler-vars --test interop -- --ignored
+    fi
+}
+
+lane_e2e() {
+    built
+    # Other users, mounts and owners are root's to try.
+    if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then
+        triple=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+        export "CARGO_TARGET_${triple}_RUNNER=sudo --preserve-env=PATH,RECONCILE_TEST_TOOLS,RECONCILE_BIN"
+    elif [ "$(id -u)" != 0 ]; then
+        echo "skipped: what only root can try; there is no sudo"
+    fi
+    export RECONCILE_BIN="$debug/reconcile"
+    tests -p reconciler-tests
+}
+
+lane_systemd() {
+    can_be_root || skip "only root can start a host with a systemd of its own, and there is no sudo"
+    built
+    set --
+    [ "$(id -u)" = 0 ] || set -- sudo --preserve-env=RECONCILE_BIN
+    export RECONCILE_BIN="$debug/reconcile"
+    limited "$@" tests/systemd/run
+}
+
+lane_demo() {
+    built
+    limited env RECONCILE_BIN="$debug/reconcile" SEAL_BIN="$debug/examples/seal" examples/demo.sh
+}
+
+lane_doc() {
+    RUSTDOCFLAGS='-D warnings' cargo doc --quiet --locked --workspace --no-deps
+    files '*.nix' | while read -r file; do
+        nix-instantiate --parse "$file" >/dev/null || { echo "$file is not Nix"; exit 1; }
+    done
+    files | while read -r file; do
+        case $(head -n 1 "$file" | tr -d '\0') in
+        '#!/bin/sh'*) sh -n "$file" ;;
+        '#!/bin/bash'*) bash -n "$file" ;;
+        esac
+    done
+    # Only what is installed as /usr/bin/reconcile can be started from there.
+    built
+    sed "s,/usr/bin/reconcile,$debug/reconcile," systemd/reconciler.service >"$work/reconciler.service"
+    systemd-analyze verify --man=no "$work/reconciler.service"
+}
+
+# Random cases that the tests take seconds for, here by the thousand.
+lane_property() {
+    built
+    export PROPTEST_CASES="${PROPTEST_CASES:-4096}"
+    echo "summary: $PROPTEST_CASES cases of each property"
+    tests -p reconciler-policies -p reconciler-inventory -p nix-daemon-client --lib
+    tests -p reconciler-vars --test hostile --test sealing
+    tests -p reconciler --lib -- transaction source::pkt_line source::advertisement
+}
+
+lane_deny() {
+    command -v cargo-deny >/dev/null || skip "there is no cargo-deny: cargo install cargo-deny"
+    cargo deny --locked --workspace check
+}
+
+# What a reader can count on in every file.
+lane_house() {
+    wrong=$(
+        files '*.rs' | while read -r file; do
+            lines=$(wc -l <"$file")
+            case $file in
+            */src/*)
+                [ "$lines" -le 500 ] || echo "$file has $lines lines; 500 is the limit"
+                head -n 1 "$file" | grep -q '^//!' || echo "$file does not open with what it owns (//!)"
+                ;;
+            esac
+        done
+        # Not in one word, so that this file may say it.
+        files | xargs grep -nIE "\b(TO""DO|FIX""ME|XX""X)\b" /dev/null
+        files 'Cargo.toml' '*/Cargo.toml' | xargs grep -nE 'git *= *"' /dev/null
+        true
+    )
+    echo "$wrong"
+    [ -z "$wrong" ]
+}
+
+# files [PATTERN…]: those of the project; without git all that are no build's.
+files() {
+    if git rev-parse --git-dir >/dev/null 2>&1; then
+        git ls-files --cached --others --exclude-standard -- "$@" | while read -r file; do
+            if [ -f "$file" ] && [ ! -L "$file" ]; then echo "$file"; fi
+        done
+        return
+    fi
+    [ $# -gt 0 ] || set -- '*'
+    for pattern; do find . -path ./target -prune -o -type f -path "./$pattern" -print; done
+}
