@@ -10,7 +10,7 @@ use unix::sys::signal::{Signal, kill};
 use unix::unistd::Pid;
 
 /// How long anything may take that is waited for.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// An agent. It is killed where a test leaves it.
 #[derive(Debug)]

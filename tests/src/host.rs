@@ -15,7 +15,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// How long a command may take before its test fails.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// A host. Its root lies in memory, so that its secrets do.
 #[derive(Debug)]

@@ -54,7 +54,7 @@ impl Store {
         let socket = self.socket();
         wait_for(
             "the nix-daemon answers",
-            Duration::from_secs(30),
+            Duration::from_secs(120),
             || UnixStream::connect(&socket).ok(),
             || std::fs::read_to_string(self.scratch.path().join("daemon.log")).unwrap_or_default(),
         );

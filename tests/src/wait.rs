@@ -32,7 +32,7 @@ pub fn wait_for<T>(
 pub fn eventually(what: &str, mut look: impl FnMut() -> bool) {
     wait_for(
         what,
-        Duration::from_secs(60),
+        Duration::from_secs(120),
         || look().then_some(()),
         String::new,
     );

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// A hook that says that it runs, and goes on when it is let go; it counts as any other.
 const WAITING: &str = "echo \"${0%/fault/hook}\" >>\"$RECONCILER_ROOT/activations\"
 touch \"$RECONCILER_ROOT/waiting\"
-while [ ! -e \"$RECONCILER_ROOT/go\" ]; do sleep 0.02; done
+while [ -e \"$RECONCILER_ROOT/waiting\" ] && [ ! -e \"$RECONCILER_ROOT/go\" ]; do sleep 0.02; done
 ";
 
 /// A machine on a good generation, and a commit pushed whose activation waits.
@@ -193,7 +193,7 @@ fn a_kill_before_the_activation() {
     fleet.motd("cinnabar", "second");
     // The example's toplevel, composed by a shell that waits.
     let script = format!(
-        "touch {}; while [ ! -e {} ]; do sleep 0.02; done
+        "touch {0}; while [ -e {0} ] && [ ! -e {1} ]; do sleep 0.02; done
          for folder in ${{../../toplevels/nixos}} ${{../../toplevels/linux-6.12}} ${{./root}}; do
            mkdir -p $out; cp -r $folder/. $out; chmod -R u+w $out
          done\n",

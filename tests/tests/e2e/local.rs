@@ -92,7 +92,7 @@ fn a_second_agent() {
 #[test]
 fn a_second_pass() {
     let stage = Stage::new();
-    let waiting = "touch \"$RECONCILER_ROOT/waiting\"; while [ ! -e \"$RECONCILER_ROOT/go\" ]; do sleep 0.02; done\n";
+    let waiting = "touch \"$RECONCILER_ROOT/waiting\"; while [ -e \"$RECONCILER_ROOT/waiting\" ] && [ ! -e \"$RECONCILER_ROOT/go\" ]; do sleep 0.02; done\n";
     stage.fleet.motd("cinnabar", "second");
     stage.fleet.fault("cinnabar", "hook", waiting);
     stage.fleet.publish("a commit that takes its time");

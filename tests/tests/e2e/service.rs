@@ -156,7 +156,7 @@ fn an_activation_is_not_interrupted_and_only_the_newest_commit_follows() {
     let stage = Stage::new();
     let waiting = "echo \"${0%/fault/hook}\" >>\"$RECONCILER_ROOT/activations\"
 touch \"$RECONCILER_ROOT/waiting\"
-while [ ! -e \"$RECONCILER_ROOT/go\" ]; do sleep 0.02; done
+while [ -e \"$RECONCILER_ROOT/waiting\" ] && [ ! -e \"$RECONCILER_ROOT/go\" ]; do sleep 0.02; done
 ";
     stage.fleet.motd("cinnabar", "second");
     stage.fleet.fault("cinnabar", "hook", waiting);

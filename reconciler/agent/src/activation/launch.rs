@@ -204,8 +204,10 @@ impl Launcher {
         let tool = self.tool("systemd-run")?;
         let shell = locate("sh", &self.folders).unwrap_or_else(|| PathBuf::from("/bin/sh"));
         // Written by systemd when the unit ends, however it ends; not by the script, which may be killed.
+        // No `$` in it: a daemon-reload in the activation has systemd 252 read the unit again with the escaping of
+        // it kept. The three values come one a line.
         let record = format!(
-            "ExecStopPost={} -c 'echo $SERVICE_RESULT $EXIT_CODE $EXIT_STATUS > {result}.tmp && mv {result}.tmp {result}'",
+            "ExecStopPost={} -c 'printenv SERVICE_RESULT EXIT_CODE EXIT_STATUS > {result}.tmp && mv {result}.tmp {result}'",
             shell.display(),
             result = files.result,
         );
@@ -271,7 +273,7 @@ impl Launcher {
             #[cfg(target_os = "linux")]
             Supervisor::Systemd => {
                 if let Ok(tool) = self.tool("systemctl") {
-                    let kill = ["kill", "--kill-whom=all", "--signal=SIGKILL", &invocation.unit];
+                    let kill = ["kill", "--signal=SIGKILL", &invocation.unit];
                     let _ = Command::new(tool, Duration::from_secs(60))
                         .args(kill)
                         .run(&mut |_| {})

@@ -98,8 +98,20 @@ fn take(started: &Utf8Path) -> Result<Flock<File>, RunnerError> {
         source,
     };
     let file = OpenOptions::new().append(true).open(started).map_err(failed)?;
-    let mut marker =
-        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| failed(error.into()))?;
+    let mut tries = 0;
+    let mut file = file;
+    let mut marker = loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(marker) => break marker,
+            // The agent glances at the lock for a moment; another runner would keep it.
+            Err((back, unix::Error::EWOULDBLOCK)) if tries < 100 => {
+                tries += 1;
+                file = back;
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            Err((_, error)) => return Err(failed(error.into())),
+        }
+    };
     writeln!(marker, "pid {}", std::process::id()).map_err(failed)?;
     Ok(marker)
 }

@@ -58,7 +58,11 @@ impl Context {
     /// Opens everything that a pass needs.
     pub(super) fn world(&self) -> Result<World, CliError> {
         install_crypto();
-        Ok(World::open(self.settings()?, self.environment.clone())?)
+        Ok(World::open(
+            self.config.clone(),
+            self.settings()?,
+            self.environment.clone(),
+        )?)
     }
 
     /// The fleet's source alone.

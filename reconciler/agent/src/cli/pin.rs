@@ -5,9 +5,10 @@ use super::context::Context;
 use super::failure::CliError;
 use super::revision::resolve;
 use super::{now, page};
+use crate::daemon::AskError;
 use crate::exit::Outcome;
 use crate::journal::{Journal, Pin};
-use crate::pass::{Cause, Depth, Insistence, Request};
+use crate::pass::{Cause, Depth, Ended, Insistence, Request};
 use crate::text;
 use jiff::Timestamp;
 
@@ -65,24 +66,54 @@ pub(super) fn set(
         .user
         .clone()
         .unwrap_or_else(|| "root".to_owned());
-    journal.set_pin(&Pin {
+    let before = journal.pin()?;
+    let pin = Pin {
         revision,
         by,
         why,
         since: Timestamp::now(),
         generation,
-    })?;
-    pass(context, cause)
+    };
+    journal.set_pin(&pin)?;
+    let result = make(context, cause);
+    let reached = match &result {
+        Ok(ended) => ended.outcome == Outcome::Converged,
+        // The agent was stopped in the middle and goes on with it when it starts again.
+        Err(CliError::Ask(AskError::Cut)) => true,
+        Err(_) => false,
+    };
+    if !reached && journal.pin()?.is_some_and(|now| now.revision == pin.revision) {
+        // A pin that was not reached would keep the machine from everything that comes after.
+        match &before {
+            Some(before) => journal.set_pin(before)?,
+            None => {
+                journal.end_pin(Timestamp::now())?;
+            }
+        }
+    }
+    let ended = result?;
+    now::tell(context, &ended)?;
+    if !reached {
+        page::text(match before {
+            Some(_) => "the pin that was in force before stays\n",
+            None => "nothing is pinned\n",
+        })?;
+    }
+    Ok(ended.outcome)
 }
 
-fn pass(context: &Context, cause: Cause) -> Result<Outcome, CliError> {
+fn make(context: &Context, cause: Cause) -> Result<Ended, CliError> {
     let request = Request {
         cause,
         revision: None,
         depth: Depth::Whole,
         insistence: Insistence::Asked,
     };
-    let ended = now::make(context, &request, false)?;
+    now::make(context, &request, false)
+}
+
+fn pass(context: &Context, cause: Cause) -> Result<Outcome, CliError> {
+    let ended = make(context, cause)?;
     now::tell(context, &ended)?;
     Ok(ended.outcome)
 }

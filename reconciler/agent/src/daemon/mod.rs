@@ -4,6 +4,7 @@ mod client;
 mod control;
 mod lock;
 mod notify;
+mod renewal;
 mod serve;
 
 pub use client::{AskError, ask};

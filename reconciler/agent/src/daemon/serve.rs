@@ -3,6 +3,7 @@
 use super::control::{self, Asked, ControlError};
 use super::lock::{Lock, LockError};
 use super::notify::{State, notify};
+use super::renewal::Origin;
 use crate::durable::DurableError;
 use crate::exit::Outcome;
 use crate::journal::JournalError;
@@ -11,6 +12,7 @@ use crate::status::Presence;
 use jiff::Timestamp;
 use reconciler_policies::{gates::retry, phase};
 use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -75,6 +77,7 @@ pub async fn serve(world: &mut World) -> Result<(), ServeError> {
             .map_or_else(String::new, |url| url_for_logs(url)),
     );
 
+    let origin = Origin::note(&world.config, std::env::args_os().next().map(PathBuf::from));
     let mut memory = Memory::default();
     let mut waiting: Vec<Asked> = Vec::new();
     let mut cause = Cause::Start;
@@ -94,6 +97,12 @@ pub async fn serve(world: &mut World) -> Result<(), ServeError> {
                 break;
             };
             remember(world, &mut memory, &mut presence, &ended)?;
+            if origin.is_outdated() {
+                tracing::info!(
+                    "the agent, its unit or its configuration is another now: ending, so that the new one starts"
+                );
+                break;
+            }
             if !waiting.is_empty() {
                 continue;
             }
@@ -212,12 +221,13 @@ fn remember(
         memory.dealt_with = None;
     } else {
         memory.dealt_with = presence.head.clone();
-        // A pass that fetched knows the head better than the poll before it.
+        // A pass that fetched knows the head better than the poll before it; a pinned one fetches nothing.
         if let Some(head) = world
             .source
             .mirror()
             .ok()
             .and_then(|mirror| mirror.head(&world.settings.fleet.branch))
+            .filter(|head| ended.revision.as_deref() == Some(head.to_string().as_str()))
         {
             memory.dealt_with = Some(head.to_string());
             presence.head = Some(head.to_string());

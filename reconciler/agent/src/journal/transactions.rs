@@ -157,6 +157,14 @@ impl Journal {
             .map_err(JournalError::reading("the open transaction"))
     }
 
+    /// Whether the last transaction failed on the way back as well: what runs now is neither system for certain.
+    pub fn is_broken(&self) -> Result<bool, JournalError> {
+        Ok(self
+            .transactions(1)?
+            .first()
+            .is_some_and(|last| last.outcome == Some(Outcome::RevertFailed)))
+    }
+
     /// The newest transactions, newest first.
     pub fn transactions(&self, limit: u32) -> Result<Vec<TransactionRecord>, JournalError> {
         let reading = || JournalError::reading("the transactions");

@@ -6,7 +6,7 @@
 
 use crate::durable::{self, DurableError};
 use camino::{Utf8Path, Utf8PathBuf};
-use nix_daemon_client::Client;
+use nix_daemon_client::{Client, ConnectError, ConnectOptions};
 
 /// A root that could not be made or removed.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,15 @@ pub enum RootError {
         /// Why.
         #[source]
         source: nix_daemon_client::Error,
+    },
+    /// The daemon could not be told of it.
+    #[error("cannot tell the nix-daemon to keep {target}")]
+    Daemon {
+        /// What is to be protected.
+        target: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: ConnectError,
     },
     /// The folder could not be listed or cleaned.
     #[error("cannot clean the roots in {folder}")]
@@ -91,14 +100,22 @@ impl Roots {
     }
 
     /// Gives the root `from` the name `to` as well: its target is protected all along.
-    pub fn copy(&self, from: &str, to: &str) -> Result<(), RootError> {
+    pub async fn copy(&self, from: &str, to: &str, daemon: &Utf8Path) -> Result<(), RootError> {
         let source = self.folder.join(from);
-        match source.read_link_utf8() {
-            Ok(target) => self.link(to, &target).map(|_| ()),
-            Err(source) => Err(RootError::Clean {
-                folder: self.folder.clone(),
-                source,
-            }),
+        let target = source.read_link_utf8().map_err(|source| RootError::Clean {
+            folder: self.folder.clone(),
+            source,
+        })?;
+        match self.reach {
+            Reach::Direct => self.link(to, &target).map(|_| ()),
+            Reach::Indirect => {
+                let client = Client::connect(daemon.as_std_path(), &ConnectOptions::default()).await;
+                let mut client = client.map_err(|source| RootError::Daemon {
+                    target: target.clone(),
+                    source,
+                })?;
+                self.protect(to, &target, &mut client).await
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use super::target::Standing;
 use super::tidy::tidy;
 use super::transact::{CANDIDATE, Candidate, activate};
 use super::{
-    Depth, Insistence, PassError, Phase, Reporter, Request, World, evaluate, gates, observe, recover, secrets,
+    Depth, Insistence, PassError, Phase, Reporter, Request, World, evaluate, gates, observe, secrets,
 };
 use crate::class::{Surface, identify};
 use crate::host;
@@ -38,13 +38,11 @@ pub(super) async fn pass(
     if let Some(generation) = &generation
         && let Some(surface) = surface_of(generation)
         && request.insistence != Insistence::Forced
+        && !world.journal.is_broken()?
         && world.journal.converged(&world.settings.entry())?.as_deref() == Some(&id)
     {
         let seen = observe(&world.settings, surface, &secrets::root(world));
         if seen.toplevel_matches(generation) {
-            if !seen.secrets_match(generation) {
-                recover::restore_secrets(world, generation, report)?;
-            }
             return Ok(format!(
                 "{} is on {}",
                 world.settings.machine,
@@ -179,7 +177,7 @@ pub(super) async fn pass(
     };
     drop(opened);
     let generation = if unchanged {
-        adopt(world, &candidate)?
+        adopt(world, &candidate).await?
     } else {
         activate(world, tools, &policy, &candidate, report).await?
     };
@@ -215,7 +213,8 @@ fn unchanged(
     toplevel: &Utf8Path,
     opened: &Opened,
 ) -> Result<bool, PassError> {
-    if request.insistence == Insistence::Forced {
+    // What runs after a failed way back is nobody's guess: it is activated again, whatever it looks like.
+    if request.insistence == Insistence::Forced || world.journal.is_broken()? {
         return Ok(false);
     }
     let seen = observe(&world.settings, surface, &secrets::root(world));
@@ -230,9 +229,12 @@ fn unchanged(
 }
 
 /// Takes what runs already as the first generation.
-fn adopt(world: &World, candidate: &Candidate) -> Result<Generation, PassError> {
+async fn adopt(world: &World, candidate: &Candidate) -> Result<Generation, PassError> {
     let number = world.journal.next_generation()?;
-    world.roots.copy(CANDIDATE, &Roots::generation(number))?;
+    world
+        .roots
+        .copy(CANDIDATE, &Roots::generation(number), &world.settings.nix.daemon)
+        .await?;
     let profile = nix::Profile::at(
         candidate
             .surface

@@ -28,6 +28,9 @@ pub(super) fn ask(
     };
     let line = GateLine::from(report);
     let mut reason = line.reason.unwrap_or_default();
+    if let Some(pin) = world.journal.pin()? {
+        reason = reason.replace(&pin.revision, text::commit(&pin.revision));
+    }
     // The gate knows that it failed; the journal knows how.
     if line.gate == GateName::Quarantine
         && let Some(known) = world

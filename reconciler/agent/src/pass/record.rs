@@ -120,6 +120,7 @@ async fn converge(
         )?;
         tidy(world, &policy)?;
     }
+    recover::restore_secrets(world, report)?;
     let pin = world.journal.pin()?;
     let target = find(world, request, pin.as_ref(), about, report).await?;
     match target {

@@ -32,6 +32,7 @@ pub(super) async fn pass(
         && current.record.toplevel == generation.record.toplevel
         && current.record.revision == id
         && request.insistence != Insistence::Forced
+        && !world.journal.is_broken()?
         && observe(&world.settings, surface, &secrets::root(world)).toplevel_matches(current)
     {
         return Ok(format!("{machine} is pinned to {}", named(&id, current)));

@@ -2,7 +2,9 @@
 
 use super::{PassError, Phase, Reporter, Request, World};
 use crate::journal::{Generation, Pin};
-use crate::source::{CommitInfo, FetchProgress, Relation, Revision};
+use crate::source::{
+    Advertised, CommitInfo, FetchError, FetchProgress, Mirror, MirrorError, Relation, RemoteError, Revision,
+};
 use crate::text;
 
 /// What a pass is about.
@@ -71,11 +73,7 @@ pub(super) async fn find(
 
 async fn head(world: &mut World, about: &mut About, report: &mut Reporter<'_>) -> Result<Target, PassError> {
     report.begin(Phase::Fetch);
-    let advertised = world.source.poll().await?;
-    world
-        .source
-        .fetch(&advertised, &mut |progress| report.doing(received(&progress)))
-        .await?;
+    let advertised = fetch(world, report).await?;
     let mirror = world.source.mirror()?;
     let commit = mirror.commit(advertised.head)?;
     about.is(&commit.oid().to_string(), &commit.subject);
@@ -120,15 +118,11 @@ async fn named(
     report: &mut Reporter<'_>,
 ) -> Result<Target, PassError> {
     report.begin(Phase::Fetch);
-    let found = match world.source.mirror()?.resolve(name) {
+    let found = match whole_mirror(world, report)?.resolve(name) {
         Ok(found) => found,
         Err(_) => {
             // It may have been pushed just now.
-            let advertised = world.source.poll().await?;
-            world
-                .source
-                .fetch(&advertised, &mut |progress| report.doing(received(&progress)))
-                .await?;
+            fetch(world, report).await?;
             let mirror = world.source.mirror()?;
             mirror.resolve(name).map_err(|source| PassError::Revision {
                 name: name.to_owned(),
@@ -148,6 +142,51 @@ async fn named(
         commit,
         standing: Standing::Named,
     })
+}
+
+/// Asks where the branch is and brings it here.
+async fn fetch(world: &World, report: &mut Reporter<'_>) -> Result<Advertised, PassError> {
+    let advertised = world.source.poll().await?;
+    whole_mirror(world, report)?;
+    let fetched = world
+        .source
+        .fetch(&advertised, &mut |progress| report.doing(received(&progress)))
+        .await;
+    match fetched {
+        Err(error) if is_damage(&error) => {
+            renew(world, report)?;
+            world
+                .source
+                .fetch(&advertised, &mut |progress| report.doing(received(&progress)))
+                .await?;
+        }
+        fetched => fetched?,
+    }
+    Ok(advertised)
+}
+
+/// The mirror; a damaged one is made anew, since it holds nothing that the remote does not.
+fn whole_mirror(world: &World, report: &mut Reporter<'_>) -> Result<Mirror, PassError> {
+    match world.source.mirror() {
+        Err(MirrorError::Corrupt { .. }) => renew(world, report),
+        mirror => Ok(mirror?),
+    }
+}
+
+fn renew(world: &World, report: &mut Reporter<'_>) -> Result<Mirror, PassError> {
+    report.note("the mirror of the fleet was damaged and is fetched anew");
+    Ok(Mirror::recreate(&world.source.settings().mirror)?)
+}
+
+fn is_damage(error: &FetchError) -> bool {
+    match error {
+        FetchError::Mirror(MirrorError::Corrupt { .. }) => true,
+        FetchError::Urls(failures) => failures
+            .0
+            .iter()
+            .any(|failure| matches!(failure.error, RemoteError::Mirror(_))),
+        _ => false,
+    }
 }
 
 fn received(progress: &FetchProgress) -> String {

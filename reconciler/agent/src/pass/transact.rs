@@ -101,7 +101,7 @@ pub(super) async fn finish(
             profile,
             boot,
         } => {
-            let generation = commit(world, id, intent, (health, profile), took)?;
+            let generation = commit(world, id, intent, (health, profile), took).await?;
             report.done(committed(intent, profile, boot));
             Ok(generation)
         }
@@ -110,7 +110,7 @@ pub(super) async fn finish(
     }
 }
 
-fn commit(
+async fn commit(
     world: &World,
     id: i64,
     intent: &Intent,
@@ -119,7 +119,10 @@ fn commit(
 ) -> Result<Generation, PassError> {
     let number = world.journal.next_generation()?;
     // The root first: a generation is never recorded that could be collected.
-    world.roots.copy(CANDIDATE, &Roots::generation(number))?;
+    world
+        .roots
+        .copy(CANDIDATE, &Roots::generation(number), &world.settings.nix.daemon)
+        .await?;
     let at = world.now();
     let number = world
         .journal

@@ -54,6 +54,8 @@ pub enum WorldError {
 /// Everything a pass works with.
 #[derive(Debug)]
 pub struct World {
+    /// The configuration file.
+    pub config: Utf8PathBuf,
     /// The settings.
     pub settings: Settings,
     /// The environment.
@@ -75,7 +77,11 @@ pub struct World {
 
 impl World {
     /// Makes the folders, opens the journal, sets up the source.
-    pub fn open(settings: Settings, environment: Environment) -> Result<World, WorldError> {
+    pub fn open(
+        config: Utf8PathBuf,
+        settings: Settings,
+        environment: Environment,
+    ) -> Result<World, WorldError> {
         let paths = &settings.paths;
         // Others pass through to the evaluator's folder and see nothing else.
         durable::folder(&paths.state, 0o711)?;
@@ -94,6 +100,7 @@ impl World {
             roots: Roots::open(&settings.nix.state, &settings.paths.state)?,
             boot_id: host::boot_id().map_err(HostError::BootId)?,
             binary: std::env::current_exe().map_err(WorldError::Binary)?,
+            config,
             settings,
             environment,
             journal,
