@@ -52,6 +52,17 @@ pub struct Metadata {
     pub clan: Option<Clan>,
 }
 
+impl Metadata {
+    /// Whether the machine's own sops-nix installs its secrets, as it does for every machine of a clan whose
+    /// secrets are sops files: two installers at one place would undo each other.
+    #[must_use]
+    pub fn has_sops_nix(&self) -> bool {
+        self.clan
+            .as_ref()
+            .is_some_and(|clan| clan.age_key_file.is_some() || !clan.ssh_key_paths.is_empty())
+    }
+}
+
 /// What clan-core says of a machine.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

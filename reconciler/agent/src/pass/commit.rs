@@ -94,10 +94,14 @@ pub(super) async fn pass(
     report.begin(Phase::Preflight);
     let requirements = secrets::requirements(world, revision, entry.metadata())?;
     let opened = secrets::open(world, revision, &requirements, Some(entry.metadata()))?;
-    report.done(match opened.len() {
-        0 => "no secrets are needed".to_owned(),
-        1 => "1 secret opens with this machine's key".to_owned(),
-        number => format!("{number} secrets open with this machine's key"),
+    let number = opened.len();
+    // Checked in any case; laid down only where nobody else does it.
+    let opened = (!entry.metadata().has_sops_nix()).then_some(opened);
+    report.done(match (number, &opened) {
+        (0, _) => "no secrets are needed".to_owned(),
+        (number, None) => format!("{} opened; sops-nix installs them", text::count(number, "secret")),
+        (1, Some(_)) => "1 secret opens with this machine's key".to_owned(),
+        (number, Some(_)) => format!("{number} secrets open with this machine's key"),
     });
 
     report.begin(Phase::Build);
@@ -141,7 +145,7 @@ pub(super) async fn pass(
         generation.as_ref(),
         surface,
         built.path(),
-        &opened,
+        opened.as_ref(),
     )?;
     if request.depth == Depth::DryRun {
         return Ok(match unchanged {
@@ -172,7 +176,10 @@ pub(super) async fn pass(
         } else {
             GenerationKind::Activated
         },
-        secrets: stage(world, &opened, report)?,
+        secrets: match &opened {
+            Some(opened) => stage(world, opened, report)?,
+            None => None,
+        },
         requirements: Some(requirements),
     };
     drop(opened);
@@ -191,15 +198,12 @@ pub(super) fn stage(
     opened: &Opened,
     report: &mut Reporter<'_>,
 ) -> Result<Option<u64>, PassError> {
-    if opened.is_empty() {
-        return Ok(None);
-    }
     report.begin(Phase::Stage);
     let number = secrets::lay_down(world, opened)?;
     report.done(match number {
         Some(number) if secrets::root(world).current() == Some(number) => "as they are in force".to_owned(),
         Some(number) => format!("generation {number} of the secrets"),
-        None => String::new(),
+        None => "none are needed".to_owned(),
     });
     Ok(number)
 }
@@ -211,7 +215,7 @@ fn unchanged(
     generation: Option<&Generation>,
     surface: Surface,
     toplevel: &Utf8Path,
-    opened: &Opened,
+    opened: Option<&Opened>,
 ) -> Result<bool, PassError> {
     // What runs after a failed way back is nobody's guess: it is activated again, whatever it looks like.
     if request.insistence == Insistence::Forced || world.journal.is_broken()? {
@@ -225,7 +229,11 @@ fn unchanged(
         // Seen for the first time: a running system that is what the fleet declares is taken as it is.
         None => seen.current.as_deref() == Some(toplevel) && seen.profile.as_deref() == Some(toplevel),
     };
-    Ok(runs && secrets::in_force(world, opened)?)
+    Ok(runs
+        && match opened {
+            Some(opened) => secrets::in_force(world, opened)?,
+            None => true,
+        })
 }
 
 /// Takes what runs already as the first generation.

@@ -78,7 +78,7 @@ pub(super) fn open(
 
 /// Lays opened secrets down beside those in force, unless those are the same; the number to be put in force.
 pub(super) fn lay_down(world: &World, opened: &Opened) -> Result<Option<u64>, PassError> {
-    if opened.is_empty() {
+    if opened.is_empty() && !has_laid_down(world)? {
         return Ok(None);
     }
     let (root, accounts) = (root(world), accounts(world)?);
@@ -129,10 +129,20 @@ pub(super) fn open_again(world: &World, number: u64) -> Result<(), PassError> {
 pub(super) fn in_force(world: &World, opened: &Opened) -> Result<bool, PassError> {
     let (root, accounts) = (root(world), accounts(world)?);
     Ok(match root.current() {
-        _ if opened.is_empty() => true,
+        // None are needed, and what may be there is somebody else's.
+        _ if opened.is_empty() && !has_laid_down(world)? => true,
         Some(current) => opened.same_as(&root, current, &accounts),
         None => false,
     })
+}
+
+/// Whether the generation in force has secrets of the agent: when the last of them is taken away, an empty
+/// generation of secrets takes their place.
+fn has_laid_down(world: &World) -> Result<bool, PassError> {
+    Ok(world
+        .journal
+        .current_generation()?
+        .is_some_and(|generation| generation.record.secrets.is_some()))
 }
 
 /// Requirements as the journal keeps them.
