@@ -18,7 +18,7 @@ component() {
 tests() { limited cargo test --locked --no-fail-fast "$@"; }
 
 # Once, for every lane that runs something.
-built() { cargo build --quiet --locked --workspace --all-targets; }
+built() { cargo build --quiet --locked --workspace --lib --bins --examples --tests; }
 
 lane_fmt() {
     component fmt rustfmt

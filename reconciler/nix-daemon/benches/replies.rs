@@ -3,10 +3,9 @@
 //! The other end is a thread that gives prepared answers over a socket pair's cousin, a unix socket in a
 //! temporary folder, so that neither a store nor a daemon is measured.
 #![expect(
-    missing_docs,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a bench ends where something is not as it has to be; criterion's macro makes an item without a word"
+    reason = "a bench ends where something is not as it has to be"
 )]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};

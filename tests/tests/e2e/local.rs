@@ -102,7 +102,12 @@ fn a_second_pass() {
         let second = stage.host.run(&["now"]);
         std::fs::File::create_new(stage.host.path("go")).unwrap();
         first.join().unwrap().ended(0);
-        refusal(second, 75, &["another agent or pass is running here"], Some("reconcile status"));
+        refusal(
+            second,
+            75,
+            &["another agent or pass is running here"],
+            Some("reconcile status"),
+        );
     });
     assert_eq!(stage.host.motd(), "second");
     assert_eq!(stage.host.history().len(), 2);
@@ -112,8 +117,13 @@ fn a_second_pass() {
 fn a_journal_that_is_none() {
     let stage = Stage::new();
     let journal = stage.host.state().join("journal.db");
-    let mut file = std::fs::File::options().write(true).truncate(true).open(&journal).unwrap();
-    file.write_all(&b"this is no database, and never was one\n".repeat(1000)).unwrap();
+    let mut file = std::fs::File::options()
+        .write(true)
+        .truncate(true)
+        .open(&journal)
+        .unwrap();
+    file.write_all(&b"this is no database, and never was one\n".repeat(1000))
+        .unwrap();
     let before = stage.host.picture(&stage.store);
     for command in ["now", "rollback", "agent"] {
         let output = stage.host.run(&[command]).ended(1).never_says("panicked");

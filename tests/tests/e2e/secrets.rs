@@ -170,7 +170,10 @@ fn an_entry_that_declares_nothing_gets_what_lies_there_for_it() {
 #[test]
 fn what_is_taken_away_is_gone() {
     let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
-    let (token, key) = (Var::per_machine("cinnabar", "web", "token"), Var::per_machine("cinnabar", "tls", "key"));
+    let (token, key) = (
+        Var::per_machine("cinnabar", "web", "token"),
+        Var::per_machine("cinnabar", "tls", "key"),
+    );
     token.encrypt(&fleet, "one", &["cinnabar"]);
     key.encrypt(&fleet, "two", &["cinnabar"]);
     fleet.publish("two secrets");

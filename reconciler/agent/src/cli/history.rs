@@ -62,21 +62,26 @@ pub(super) fn run(context: &Context, json: bool, limit: u32) -> Result<Outcome, 
             .took_ms
             .map(|ms| text::duration(Duration::from_millis(ms)))
             .unwrap_or_default();
-        let reason = row
-            .reason
-            .as_ref()
-            .map(|reason| format!("   {reason}"))
-            .unwrap_or_default();
         table.push(vec![
             format!("{number}{mark}"),
             text::moment(row.finished_at.unwrap_or(row.started_at), now),
             text::commit(&row.revision).to_owned(),
             page::fit(&row.subject, 40),
             context.style.paint(Stream::Out, paint, row.outcome),
-            format!("{took}{reason}"),
+            took,
         ]);
     }
-    let mut text = page::table(&table);
+    let lines = page::table(&table);
+    let mut text = String::new();
+    // The heading has no row of its own.
+    let reasons = std::iter::once(None).chain(rows.iter().map(|row| row.reason.as_ref()));
+    for (line, reason) in lines.lines().zip(reasons) {
+        text.push_str(line);
+        text.push('\n');
+        if let Some(reason) = reason {
+            text.push_str(&format!("     {reason}\n"));
+        }
+    }
     if generations.len() > 1 {
         text.push_str("● running · `reconcile rollback GEN` goes back to a generation\n");
     }

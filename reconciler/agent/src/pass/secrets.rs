@@ -76,17 +76,21 @@ pub(super) fn open(
     .map_err(PassError::Preflight)
 }
 
-/// Lays opened secrets down beside those in force, unless those are the same; the number to be put in force.
+/// Lays opened secrets down beside those in force, unless they lie there already; the number to be put in force.
 pub(super) fn lay_down(world: &World, opened: &Opened) -> Result<Option<u64>, PassError> {
     if opened.is_empty() && !has_laid_down(world)? {
         return Ok(None);
     }
     let (root, accounts) = (root(world), accounts(world)?);
     root.ensure_ramfs()?;
-    if let Some(current) = root.current()
-        && opened.same_as(&root, current, &accounts)
+    // Those in force first, then those that are kept for a way back.
+    let kept = root.generations()?;
+    let same = root.current().into_iter().chain(kept.iter().rev().copied());
+    if let Some(number) = same
+        .into_iter()
+        .find(|number| opened.same_as(&root, *number, &accounts))
     {
-        return Ok(Some(current));
+        return Ok(Some(number));
     }
     let recorded = world
         .journal
@@ -94,12 +98,7 @@ pub(super) fn lay_down(world: &World, opened: &Opened) -> Result<Option<u64>, Pa
         .iter()
         .filter_map(|generation| generation.record.secrets)
         .max();
-    let number = root
-        .generations()?
-        .last()
-        .copied()
-        .max(recorded)
-        .map_or(1, |last| last + 1);
+    let number = kept.last().copied().max(recorded).map_or(1, |last| last + 1);
     Ok(Some(stage(&root, opened, number, &accounts)?.number()))
 }
 
