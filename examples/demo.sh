@@ -144,7 +144,8 @@ told=0
 chapter "1. An agent starts on an empty machine, and the machine converges"
 push "the fleet as it is"
 show "reconcile agent &"
-quietly agent 2>"$home/agent.log" &
+# The binary itself and not a function: that one would be a shell of its own, and killing it would leave the agent.
+"$reconcile_bin" --config "$home/etc/config.toml" agent 2>"$home/agent.log" &
 agent=$!
 await converged
 tell_agent

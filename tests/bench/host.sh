@@ -91,7 +91,7 @@ server.bind = "127.0.0.1"
 server.port = $port
 server.errorlog = "$home/web.log"
 server.max-keep-alive-idle = 300
-server.max-keep-alive-requests = 0
+server.max-keep-alive-requests = 30000
 server.modules = ("mod_alias", "mod_setenv", "mod_cgi")
 alias.url = ("/git" => "$backend")
 \$HTTP["url"] =~ "^/git/" {

@@ -6,14 +6,16 @@ exec {silence}<> <(:)
 pause() { read -rt "$1" -u "$silence" || true; }
 
 # cpu_ns PID: what its threads have run so far, in nanoseconds, into `cpu`. proc(5)'s utime and stime come in
-# ticks of 10 ms; schedstat is what the scheduler itself counts.
+# ticks of 10 ms; schedstat is what the scheduler itself counts. A thread that ended keeps what it last had.
+declare -A thread_ns
 cpu_ns() {
     local file ns rest
-    cpu=0
     for file in /proc/"$1"/task/*/schedstat; do
-        read -r ns rest <"$file" || continue
-        cpu=$((cpu + ns))
+        { read -r ns rest <"$file"; } 2>/dev/null || continue
+        thread_ns[$file]=$ns
     done
+    cpu=0
+    for ns in "${thread_ns[@]}"; do cpu=$((cpu + ns)); done
 }
 
 # children_ms PID: what its children that it has waited for have run, user and system, in milliseconds.

@@ -1,15 +1,30 @@
 # What it costs to ask and hear that nothing moved.
 
-# Waits for the poll after the last one that was seen.
-next_poll() {
-    local text
-    for _ in $(seq 400); do
-        text=$(<"$presence")
-        text=${text#*\"checked_at\":\"}
-        text=${text%%\"*}
-        if [ "$text" != "$seen" ]; then
-            seen=$text
-            return
+# When the agent last asked, as it says itself, into `checked`.
+last_check() {
+    checked=$(<"$presence")
+    checked=${checked#*\"checked_at\":\"}
+    checked=${checked%%\"*}
+}
+# Waits for one poll and what follows it, into `cpu_of_poll`, in nanoseconds; a second poll before the counter
+# was read is waited for again, and counts for nothing.
+one_poll() {
+    local before until
+    for until in $(seq 400); do
+        last_check
+        if [ "$checked" != "$seen" ]; then
+            seen=$checked
+            pause 0.4
+            before=$counted
+            cpu_ns "$agent"
+            counted=$cpu
+            cpu_of_poll=$((cpu - before))
+            last_check
+            [ "$checked" = "$seen" ] && return
+            seen=$checked
+            pause 0.4
+            cpu_ns "$agent"
+            counted=$cpu
         fi
         pause 0.05
     done
@@ -28,20 +43,15 @@ measure_polls() {
     presence=$run/$name/reconciler/agent.json
     seen=
     # The first polls after the pass ask from the start and open the connection.
-    for _ in 1 2 3; do next_poll; done
-    pause 0.4
+    counted=0 thread_ns=()
+    for _ in 1 2 3; do one_poll; done
     local first objects_before children
     first=$(memory_kb "$agent" VmRSS)
     objects_before=$(objects "$mirror")
     children=$(children_ms "$agent")
-    cpu_ns "$agent"
-    local before=$cpu
     for _ in $(seq "$polls"); do
-        next_poll
-        pause 0.4
-        cpu_ns "$agent"
-        samples="$samples $(awk -v ns=$((cpu - before)) 'BEGIN { print ns / 1e6 }')"
-        before=$cpu
+        one_poll
+        samples="$samples $(awk -v ns="$cpu_of_poll" 'BEGIN { print ns / 1e6 }')"
         rss="$rss $(memory_kb "$agent" VmRSS)"
     done
     local objects_after children_after anon most

@@ -3,7 +3,7 @@
 
 # Encrypts as the fleets' administrators do. Neither Debian nor Ubuntu has a package of it.
 sops_module=github.com/getsops/sops/v3/cmd/sops@v3.13.3
-ssh_to_age_module=github.com/Mic92/ssh-to-age/cmd/ssh-to-age@v1.1.11
+ssh_to_age_module=github.com/Mic92/ssh-to-age/cmd/ssh-to-age@v1.2.0
 # Brings what a distribution's Go is too old for; since 1.21 Go fetches it by itself.
 go_toolchain=golang.org/toolchain@v0.0.1-go1.25.8.linux
 
@@ -69,7 +69,7 @@ install_sops() {
 }
 # Only one test needs it, and says so when it is missing.
 install_ssh_to_age() {
-    [ -x "$RECONCILE_TEST_TOOLS/ssh-to-age" ] || command -v ssh-to-age >/dev/null || go_tool "$ssh_to_age_module" 2>/dev/null
+    [ -x "$RECONCILE_TEST_TOOLS/ssh-to-age" ] || command -v ssh-to-age >/dev/null || go_tool "$ssh_to_age_module" >/dev/null 2>&1
 }
 
 # go_tool MODULE: into the folder of the tests' tools.

@@ -15,8 +15,8 @@ use unix::unistd::Pid;
 
 /// The most that is kept of what a process writes to either stream, in bytes.
 const OUTPUT_LIMIT: usize = 64 << 20;
-/// The longest line of standard error that is passed on, in bytes.
-const LINE_LIMIT: usize = 16 << 10;
+/// The longest line of standard error that is passed on whole, in bytes.
+const LINE_LIMIT: u64 = 16 << 10;
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -250,7 +250,9 @@ impl Command {
                     let mut line = Vec::new();
                     loop {
                         line.clear();
-                        if reader.read_until(b'\n', &mut line).await.map_err(talk)? == 0 {
+                        // A line that does not end is passed on in pieces, so that the bound holds for it, too.
+                        let mut piece = (&mut reader).take(LINE_LIMIT);
+                        if piece.read_until(b'\n', &mut line).await.map_err(talk)? == 0 {
                             break;
                         }
                         let text = String::from_utf8_lossy(&line);
@@ -260,8 +262,7 @@ impl Command {
                             });
                         }
                         heard.push_str(&text);
-                        let shown: String = text.trim_end().chars().take(LINE_LIMIT).collect();
-                        on_line(&shown);
+                        on_line(text.trim_end());
                     }
                 }
                 Ok(())
@@ -379,6 +380,28 @@ mod tests {
             );
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_line_without_an_end_comes_in_pieces() {
+        let longest = usize::try_from(LINE_LIMIT).unwrap();
+        let mut lengths = Vec::new();
+        let script = format!("head -c {} /dev/zero | tr '\\0' x >&2; echo end >&2", 2 * longest + 5);
+        let finished = shell(&script, Duration::from_secs(20))
+            .run(&mut |line| lengths.push(line.len()))
+            .await
+            .unwrap();
+        assert_eq!(lengths, [longest, longest, 5 + "end".len()]);
+        assert_eq!(finished.stderr.len(), 2 * longest + 5 + "end\n".len());
+    }
+
+    #[tokio::test]
+    async fn a_line_without_an_end_stops_at_the_bound() {
+        let error = shell("cat /dev/zero >&2", Duration::from_secs(60))
+            .run(&mut |_| {})
+            .await
+            .unwrap_err();
+        assert!(matches!(error, RunError::TooMuchOutput { .. }), "{error}");
     }
 
     #[tokio::test]

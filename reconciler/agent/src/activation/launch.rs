@@ -1,31 +1,39 @@
 //! Starting an activation outside the agent, and waiting for its result; or finding one that was started
 //! before this agent was, and waiting for that.
 //!
-//! Each step of a transaction has three files in its folder: `<step>.started` (before anything runs),
-//! `<step>.log`, `<step>.result`. Nothing is ever started twice in one boot.
+//! A step is marked before anything runs, and nothing that was marked is started twice in one boot. An error
+//! means that nothing was started; where that is not certain, the step's end is waited for.
 
-use super::result::{self, ResultError};
+use super::files::{Files, PrepareError};
+use super::handle::{Handle, Presence};
+#[cfg(target_os = "linux")]
+use super::unit::Start;
 use crate::class::Invocation;
-use crate::durable::{self, DurableError, Lasting};
 use crate::host::Supervisor;
-use crate::process::{Command, Exit, RunError, locate};
-use camino::{Utf8Path, Utf8PathBuf};
+use crate::process::{Exit, RunError};
+use camino::Utf8Path;
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::time::Instant;
-use unix::fcntl::{Flock, FlockArg};
+use tokio::time::{Instant, sleep, timeout};
 use unix::sys::signal::{Signal, killpg};
-use unix::unistd::Pid;
 
-/// How often the result is looked for: small beside any activation, and a stat each.
+/// How often the result is looked for: small beside any activation, and a read of a missing file each.
 const GLANCE: Duration = Duration::from_millis(20);
 /// How long a finished activation may take to leave its result.
 const SETTLE: Duration = Duration::from_secs(5);
+/// How long an ended activation may take to be gone, so that the next one can have its name.
+const LEAVE: Duration = Duration::from_secs(30);
+/// How long to wait before a name that is taken is asked for again.
+#[cfg(target_os = "linux")]
+const PAUSE: Duration = Duration::from_secs(1);
 /// How much of a log is read to judge an activation, from its end, in bytes.
 const LOG_TAIL: u64 = 1 << 20;
+/// The step that begins a transaction. Nothing was touched before it: another activation at that moment is a
+/// reason to leave the host alone. Every later step has to be done, and waits for its turn.
+#[cfg(target_os = "linux")]
+const FIRST_STEP: &str = "activate";
 
 /// How an activation ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,19 +42,19 @@ pub enum End {
     Exited(Exit),
     /// It was ended after this long.
     TimedOut(Duration),
-    /// It is gone and left no result.
+    /// It is gone and left no result that can be read.
     Lost,
     /// Another one of the same name runs; this one was not started.
     Busy,
 }
 
-/// An activation that could not be started or followed.
+/// An activation that was certainly not started.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// Its folder or marker could not be written.
+    /// Its files could not be made ready.
     #[error("cannot prepare the activation")]
-    Prepare(#[source] DurableError),
-    /// systemd-run is missing.
+    Prepare(#[source] PrepareError),
+    /// A tool of systemd is missing.
     #[error("there is no `{program}` on this host")]
     NoTool {
         /// The command.
@@ -66,9 +74,6 @@ pub enum LaunchError {
     /// The runner could not be started.
     #[error("cannot start the activation's runner")]
     Runner(#[source] io::Error),
-    /// The result is unreadable.
-    #[error(transparent)]
-    Result(#[from] ResultError),
 }
 
 /// Starts activations.
@@ -90,6 +95,8 @@ pub struct Launcher {
 
 impl Launcher {
     /// Runs one step of a transaction, or waits for it where it runs or ran already.
+    ///
+    /// An error means that it was certainly not started, now or before.
     pub async fn run(
         &self,
         folder: &Utf8Path,
@@ -97,43 +104,21 @@ impl Launcher {
         invocation: &Invocation,
     ) -> Result<End, LaunchError> {
         let files = Files::of(folder, step);
-        let mut runner = None;
-        if files.boot().as_deref() == Some(&self.boot_id) {
-            if let Some(exit) = files.exit()? {
-                return Ok(End::Exited(exit));
+        let found = Handle::of(self.supervisor, &self.folders, &invocation.unit);
+        if files.is_begun(&self.boot_id) {
+            return Ok(self.wait(&files, &found).await);
+        }
+        match self.start(&files, step, invocation, found).await {
+            Ok(Some(started)) => Ok(self.wait(&files, &started).await),
+            Ok(None) => {
+                files.unmark();
+                Ok(End::Busy)
             }
-        } else {
-            // Of an earlier boot, if there are any: they say nothing of this one.
-            let _ = std::fs::remove_file(&files.result);
-            durable::folder(folder, 0o700).map_err(LaunchError::Prepare)?;
-            let marker = |text: &str| {
-                let text = format!("boot {}\n{text}", self.boot_id);
-                durable::replace(&files.started, text.as_bytes(), 0o600, Lasting::Power)
-                    .map_err(LaunchError::Prepare)
-            };
-            match self.supervisor {
-                Supervisor::Detached => {
-                    marker("")?;
-                    let mut child = self.start_detached(&files, invocation)?;
-                    runner = Some(std::thread::spawn(move || child.wait().is_ok()));
-                }
-                #[cfg(target_os = "linux")]
-                Supervisor::Systemd => {
-                    marker(&format!("unit {}\n", invocation.unit))?;
-                    if let Some(end) = self.start_unit(&files, invocation).await? {
-                        return Ok(end);
-                    }
-                }
+            Err(error) => {
+                files.unmark();
+                Err(error)
             }
         }
-        let end = self.wait(&files, invocation).await;
-        if let Some(runner) = runner
-            && !matches!(end, Ok(End::Lost))
-        {
-            // Ended or killed by now: nothing is waited for but the kernel.
-            let _ = tokio::task::spawn_blocking(move || runner.join()).await;
-        }
-        end
     }
 
     /// The end of what an activation wrote.
@@ -149,23 +134,58 @@ impl Launcher {
         crate::text::plain(&String::from_utf8_lossy(&tail))
     }
 
-    async fn wait(&self, files: &Files, invocation: &Invocation) -> Result<End, LaunchError> {
-        let deadline = Instant::now() + self.limit;
-        let mut gone_since = None;
-        loop {
-            if let Some(exit) = files.exit()? {
-                return Ok(End::Exited(exit));
+    /// Starts a step; none where its name stays taken.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(unused_variables, reason = "only systemd has names that can be taken")
+    )]
+    async fn start(
+        &self,
+        files: &Files,
+        step: &str,
+        invocation: &Invocation,
+        found: Handle,
+    ) -> Result<Option<Handle>, LaunchError> {
+        match found {
+            Handle::Detached(_) => {
+                files.begin(&self.boot_id, None).map_err(LaunchError::Prepare)?;
+                let mut child = self.start_detached(files, invocation)?;
+                let runner = std::thread::spawn(move || {
+                    // Reaped here; how it ended says nothing that its result does not.
+                    let _ = child.wait();
+                });
+                Ok(Some(Handle::Detached(Some(runner))))
             }
-            if Instant::now() >= deadline {
-                self.end(files, invocation).await;
-                return Ok(End::TimedOut(self.limit));
+            #[cfg(target_os = "linux")]
+            Handle::Unit(systemd, name) => {
+                if let Some(program) = systemd.missing_tool() {
+                    return Err(LaunchError::NoTool { program });
+                }
+                files
+                    .begin(&self.boot_id, Some(&name))
+                    .map_err(LaunchError::Prepare)?;
+                let deadline = Instant::now() + self.limit;
+                loop {
+                    let started = systemd
+                        .start(
+                            files,
+                            invocation,
+                            &self.environment,
+                            shell.as_os_str(),
+                            self.limit,
+                        )
+                        .await
+                        .map_err(LaunchError::Systemd)?;
+                    match started {
+                        Start::Asked => return Ok(Some(Handle::Unit(systemd, name))),
+                        Start::Refused(said) => return Err(LaunchError::Refused { unit: name, said }),
+                        Start::Taken if step == FIRST_STEP || Instant::now() >= deadline => {
+                            return Ok(None);
+                        }
+                        Start::Taken => sleep(PAUSE).await,
+                    }
+                }
             }
-            if self.is_alive(files, invocation).await {
-                gone_since = None;
-            } else if *gone_since.get_or_insert_with(Instant::now) + SETTLE < Instant::now() {
-                return Ok(End::Lost);
-            }
-            tokio::time::sleep(GLANCE).await;
         }
     }
 
@@ -174,6 +194,7 @@ impl Launcher {
         files: &Files,
         invocation: &Invocation,
     ) -> Result<std::process::Child, LaunchError> {
+        // Not in a process group of its own: the leader of one cannot make a session.
         std::process::Command::new(&self.binary)
             .args([
                 "activation-runner",
@@ -194,147 +215,62 @@ impl Launcher {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .process_group(0)
             .spawn()
             .map_err(LaunchError::Runner)
     }
 
-    #[cfg(target_os = "linux")]
-    async fn start_unit(&self, files: &Files, invocation: &Invocation) -> Result<Option<End>, LaunchError> {
-        let tool = self.tool("systemd-run")?;
-        let shell = locate("sh", &self.folders).unwrap_or_else(|| PathBuf::from("/bin/sh"));
-        // Written by systemd when the unit ends, however it ends; not by the script, which may be killed.
-        // No `$` in it: a daemon-reload in the activation has systemd 252 read the unit again with the escaping of
-        // it kept. The three values come one a line.
-        let record = format!(
-            "ExecStopPost={} -c 'printenv SERVICE_RESULT EXIT_CODE EXIT_STATUS > {result}.tmp && mv {result}.tmp {result}'",
-            shell.display(),
-            result = files.result,
-        );
-        let mut command = Command::new(tool, Duration::from_secs(60))
-            .args(["--collect", "--no-ask-password", "--quiet", "--service-type=exec"])
-            .arg(format!("--unit={}", invocation.unit))
-            .arg("-p")
-            .arg(format!("StandardOutput=append:{}", files.log))
-            .args(["-p", "StandardError=inherit", "-p", "WorkingDirectory=/", "-p"])
-            .arg(record)
-            .arg("-p")
-            // The agent ends it at its limit; this ends it when the agent is dead.
-            .arg(format!("RuntimeMaxSec={}", self.limit.as_secs() + 60));
-        for (name, value) in self.environment.iter().chain(&invocation.environment) {
-            command = command.arg("-E").arg(format!("{name}={value}"));
-        }
-        let finished = command
-            .arg("--")
-            .arg(&invocation.program)
-            .args(&invocation.arguments)
-            .env("PATH", "/usr/bin:/bin")
-            .run(&mut |_| {})
-            .await
-            .map_err(LaunchError::Systemd)?;
-        match finished.exit {
-            Exit::Code(0) => Ok(None),
-            _ if finished.stderr.contains("already loaded") || finished.stderr.contains("already exists") => {
-                Ok(Some(End::Busy))
-            }
-            // The unit was started and failed at once: its result says how.
-            _ if files.result.exists() => Ok(None),
-            _ => Err(LaunchError::Refused {
-                unit: invocation.unit.clone(),
-                said: finished.stderr.lines().next().unwrap_or_default().to_owned(),
-            }),
-        }
-    }
-
-    async fn is_alive(&self, files: &Files, invocation: &Invocation) -> bool {
-        match self.supervisor {
-            Supervisor::Detached => files.is_held(),
-            #[cfg(target_os = "linux")]
-            Supervisor::Systemd => match self.tool("systemctl") {
-                Ok(tool) => Command::new(tool, Duration::from_secs(60))
-                    .args(["is-active", "--quiet", &invocation.unit])
-                    .run(&mut |_| {})
-                    .await
-                    // While systemd does not answer, nothing is known, and the deadline stands.
-                    .map_or(true, |finished| finished.exit == Exit::Code(0)),
-                Err(_) => true,
-            },
-        }
-    }
-
-    async fn end(&self, files: &Files, invocation: &Invocation) {
-        match self.supervisor {
-            Supervisor::Detached => {
-                // Held, the process id in it is the runner's and nobody else's.
-                if let Some(pid) = files.pid().filter(|_| files.is_held()) {
-                    let _ = killpg(pid, Signal::SIGKILL);
+    /// Waits until a step has ended and is gone, whoever started it.
+    async fn wait(&self, files: &Files, handle: &Handle) -> End {
+        let ended = async {
+            loop {
+                if let Ok(Some(exit)) = files.exit() {
+                    return exit;
                 }
+                sleep(GLANCE).await;
             }
-            #[cfg(target_os = "linux")]
-            Supervisor::Systemd => {
-                if let Ok(tool) = self.tool("systemctl") {
-                    let kill = ["kill", "--signal=SIGKILL", &invocation.unit];
-                    let _ = Command::new(tool, Duration::from_secs(60))
-                        .args(kill)
-                        .run(&mut |_| {})
-                        .await;
+        };
+        let end = tokio::select! {
+            biased;
+            exit = ended => End::Exited(exit),
+            () = lost(files, handle) => {
+                if let Err(error) = files.exit() {
+                    tracing::warn!("{}: {error}", files.result);
                 }
+                return End::Lost;
             }
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    fn tool(&self, program: &'static str) -> Result<PathBuf, LaunchError> {
-        locate(program, &self.folders).ok_or(LaunchError::NoTool { program })
+            () = sleep(self.limit) => {
+                handle.end(files).await;
+                End::TimedOut(self.limit)
+            }
+        };
+        // The next step runs under the same name. What does not leave, that step waits for.
+        let _ = timeout(LEAVE, left(files, handle)).await;
+        end
     }
 }
 
-/// The files of one step.
-#[derive(Debug)]
-struct Files {
-    started: Utf8PathBuf,
-    log: Utf8PathBuf,
-    result: Utf8PathBuf,
+/// Returns when a step is known to have been gone for longer than its result may take.
+async fn lost(files: &Files, handle: &Handle) {
+    let mut gone_since = None;
+    loop {
+        match handle.presence(files).await {
+            Presence::Ended | Presence::Gone => {
+                if *gone_since.get_or_insert_with(Instant::now) + SETTLE < Instant::now() {
+                    return;
+                }
+            }
+            // Where nothing is known, the limit decides.
+            Presence::Alive | Presence::Unknown => gone_since = None,
+        }
+        sleep(handle.pause()).await;
+    }
 }
 
-impl Files {
-    fn of(folder: &Utf8Path, step: &str) -> Files {
-        let file = |extension: &str| folder.join(format!("{step}.{extension}"));
-        Files {
-            started: file("started"),
-            log: file("log"),
-            result: file("result"),
-        }
-    }
-
-    fn exit(&self) -> Result<Option<Exit>, ResultError> {
-        match std::fs::read_to_string(&self.result) {
-            Ok(content) => result::parse(&content).map(Some),
-            Err(_) => Ok(None),
-        }
-    }
-
-    /// The boot that started it.
-    fn boot(&self) -> Option<String> {
-        self.marked("boot ")
-    }
-
-    /// Whether the detached runner lives: it holds a lock on the marker for as long.
-    fn is_held(&self) -> bool {
-        match std::fs::File::open(&self.started).map(|file| Flock::lock(file, FlockArg::LockSharedNonblock)) {
-            Ok(Err((_, unix::Error::EWOULDBLOCK))) => true,
-            Ok(_) | Err(_) => false,
-        }
-    }
-
-    fn marked(&self, name: &str) -> Option<String> {
-        let text = std::fs::read_to_string(&self.started).ok()?;
-        text.lines()
-            .find_map(|line| line.strip_prefix(name))
-            .map(str::to_owned)
-    }
-
-    fn pid(&self) -> Option<Pid> {
-        self.marked("pid ")?.parse().ok().map(Pid::from_raw)
+/// Returns when nothing is left of a step.
+async fn left(files: &Files, handle: &Handle) {
+    let mut pause = GLANCE;
+    while handle.presence(files).await != Presence::Gone {
+        sleep(pause).await;
+        pause = (pause * 2).min(handle.pause());
     }
 }

@@ -1,9 +1,14 @@
 //! Running an activation so that it outlives the agent, and learning how it ended.
 
+mod files;
+mod handle;
 mod launch;
 mod result;
 mod runner;
+#[cfg(target_os = "linux")]
+mod unit;
 
+pub use files::PrepareError;
 pub use launch::{End, LaunchError, Launcher};
 pub use result::{ResultError, parse};
 pub use runner::{RunnerError, run as serve_runner};

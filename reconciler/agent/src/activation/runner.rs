@@ -1,7 +1,8 @@
 //! The detached runner, where no systemd runs: the agent's own binary as the parent of one activation.
 //!
-//! In a session of its own, so that neither the agent's end nor its terminal's ends the activation. It holds a
-//! lock on the step's marker while it lives, and writes the log and the result.
+//! In a session of its own, so that neither the agent's end nor its terminal's ends the activation, and with no
+//! terminal that could stop it. It holds a lock on the step's marker while it lives, and writes the log and the
+//! result.
 
 use super::result;
 use crate::durable::{self, DurableError, Lasting};
@@ -58,12 +59,9 @@ pub fn run(
     program: &Utf8Path,
     arguments: &[String],
 ) -> Result<(), RunnerError> {
+    // Before the marker names it: whom the marker names leads a process group, which can be killed whole.
+    unix::unistd::setsid().map_err(RunnerError::Session)?;
     let _marker = take(started)?;
-    match unix::unistd::setsid() {
-        // Leading its process group already, as the agent starts it: a child then leads the session's.
-        Ok(_) | Err(unix::Error::EPERM) => {}
-        Err(error) => return Err(RunnerError::Session(error)),
-    }
     // The agent's own files are private; a system's are not.
     unix::sys::stat::umask(unix::sys::stat::Mode::from_bits_truncate(0o022));
     let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(log);

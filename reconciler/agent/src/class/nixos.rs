@@ -46,8 +46,11 @@ pub(super) fn judge(exit: Exit, log: &str) -> Judgement {
         Exit::Code(0) if !script_failed => Judgement::Live(Health::Healthy),
         Exit::Code(4) if !script_failed => Judgement::Live(Health::Degraded),
         Exit::Code(0 | 2 | 4) => Judgement::Broken(Failure::ActivationScript),
-        Exit::Code(1) => Judgement::Untouched(Failure::PreSwitchCheck),
-        Exit::Code(LOCK_BUSY) => Judgement::Untouched(Failure::SwitchLocked),
+        // Both codes are also how any other error ends it, half-way: only its own words tell that it never began.
+        Exit::Code(1) if log.contains("re-switch check") => Judgement::Untouched(Failure::PreSwitchCheck),
+        Exit::Code(LOCK_BUSY) if log.contains("Could not acquire lock") => {
+            Judgement::Untouched(Failure::SwitchLocked)
+        }
         Exit::Code(100) => Judgement::Untouched(Failure::NeedsReboot),
         other => Judgement::Broken(Failure::Exit(other)),
     }
@@ -68,13 +71,16 @@ pub(super) fn boot_entry(paths: &Paths, toplevel: &Utf8Path) -> BootEntry {
     };
     let says = |file: &Utf8Path| std::fs::read_to_string(file).is_ok_and(|text| names(&text));
     let loader = paths.host("/boot/loader");
-    if loader.exists() {
-        let entries = loader.join("entries");
+    let entries = loader.join("entries");
+    // Other loaders leave this folder, too; only NixOS's own builder writes entries of this name.
+    let listed = entries.read_dir_utf8().into_iter().flatten().flatten();
+    let listed: Vec<_> = listed
+        .filter(|entry| entry.file_name().starts_with("nixos-"))
+        .collect();
+    if !listed.is_empty() {
         let found = match default_entry(&loader) {
             Some(default) => says(&entries.join(default)),
-            None => entries
-                .read_dir_utf8()
-                .is_ok_and(|found| found.flatten().any(|entry| says(entry.path()))),
+            None => listed.iter().any(|entry| says(entry.path())),
         };
         return if found {
             BootEntry::Verified
@@ -130,7 +136,7 @@ mod tests {
         assert_eq!(boot_entry(&paths, new), BootEntry::Unverified);
 
         folder(&root.join("boot/loader/entries"), 0o755).unwrap();
-        assert_eq!(boot_entry(&paths, new), BootEntry::Missing);
+        assert_eq!(boot_entry(&paths, new), BootEntry::Unverified);
         let write = |file: &str, text: &str| {
             replace(
                 &root.join("boot/loader").join(file),
@@ -167,7 +173,17 @@ mod tests {
         let quiet = "activating the configuration...\n";
         let table = [
             (Exit::Code(0), quiet, Live(Health::Healthy)),
-            (Exit::Code(1), quiet, Untouched(Failure::PreSwitchCheck)),
+            (
+                Exit::Code(1),
+                "Pre-switch check 'x' failed\n",
+                Untouched(Failure::PreSwitchCheck),
+            ),
+            (
+                Exit::Code(1),
+                "Pre-switch checks failed\n",
+                Untouched(Failure::PreSwitchCheck),
+            ),
+            (Exit::Code(1), quiet, Broken(Failure::Exit(Exit::Code(1)))),
             (Exit::Code(2), quiet, Broken(Failure::ActivationScript)),
             (Exit::Code(4), quiet, Live(Health::Degraded)),
             (
@@ -180,7 +196,12 @@ mod tests {
                 "Activation script snippet 'etc' failed (1)\n",
                 Broken(Failure::ActivationScript),
             ),
-            (Exit::Code(11), quiet, Untouched(Failure::SwitchLocked)),
+            (
+                Exit::Code(11),
+                "Could not acquire lock\n",
+                Untouched(Failure::SwitchLocked),
+            ),
+            (Exit::Code(11), quiet, Broken(Failure::Exit(Exit::Code(11)))),
             (Exit::Code(100), quiet, Untouched(Failure::NeedsReboot)),
             (Exit::Code(101), quiet, Broken(Failure::Exit(Exit::Code(101)))),
             (Exit::Signal(9), quiet, Broken(Failure::Exit(Exit::Signal(9)))),

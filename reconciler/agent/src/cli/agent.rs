@@ -3,7 +3,7 @@
 use super::context::{Context, Detail, block_on};
 use super::failure::CliError;
 use crate::activation::serve_runner;
-use crate::daemon::serve;
+use crate::daemon::{serve, work};
 use crate::exit::Outcome;
 use camino::Utf8Path;
 use tracing_subscriber::EnvFilter;
@@ -29,8 +29,7 @@ pub(super) fn run(context: &Context) -> Result<Outcome, CliError> {
         builder.init();
     }
     block_on(async {
-        let mut world = context.world()?;
-        serve(&mut world).await?;
+        serve(&context.station()?).await?;
         Ok(Outcome::Converged)
     })?
 }
@@ -46,4 +45,11 @@ pub(super) fn runner(
     };
     serve_runner(started, log, result, Utf8Path::new(program), arguments)?;
     Ok(Outcome::Converged)
+}
+
+pub(super) fn pass(context: &Context) -> Result<Outcome, CliError> {
+    block_on(async {
+        let mut world = context.world()?;
+        Ok(work(&mut world).await?)
+    })?
 }

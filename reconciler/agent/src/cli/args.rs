@@ -79,6 +79,9 @@ pub(super) enum Verb {
         /// Which page
         page: ReferencePage,
     },
+    /// Make one pass for the agent
+    #[command(hide = true)]
+    Pass,
     /// Fetch in a process of its own
     #[command(hide = true)]
     GitTransport,

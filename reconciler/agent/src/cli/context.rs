@@ -4,6 +4,7 @@ use super::args::Arguments;
 use super::failure::CliError;
 use super::style::Style;
 use crate::config::{self, DEFAULT_FILE, Settings};
+use crate::daemon::Station;
 use crate::host::{self, Environment};
 use crate::journal::Journal;
 use crate::pass::{World, WorldError, source_settings};
@@ -59,6 +60,16 @@ impl Context {
     pub(super) fn world(&self) -> Result<World, CliError> {
         install_crypto();
         Ok(World::open(
+            self.config.clone(),
+            self.settings()?,
+            self.environment.clone(),
+        )?)
+    }
+
+    /// Opens what the waiting agent needs.
+    pub(super) fn station(&self) -> Result<Station, CliError> {
+        install_crypto();
+        Ok(Station::open(
             self.config.clone(),
             self.settings()?,
             self.environment.clone(),

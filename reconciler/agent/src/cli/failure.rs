@@ -3,7 +3,7 @@
 use super::style::{Paint, Stream, Style};
 use crate::activation::RunnerError;
 use crate::config::{ConfigError, SettingsError};
-use crate::daemon::{AskError, LockError, ServeError};
+use crate::daemon::{AskError, LockError, ServeError, WorkerError};
 use crate::durable::DurableError;
 use crate::exit::Outcome;
 use crate::host::HostError;
@@ -38,6 +38,10 @@ pub(super) enum CliError {
     Serve(#[from] ServeError),
     #[error(transparent)]
     Ask(#[from] AskError),
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    #[error("stopped; what was begun goes on at the next pass")]
+    Stopped,
     #[error(transparent)]
     Runner(#[from] RunnerError),
     #[error("there is no generation {number}; `reconcile history` lists those that are")]
@@ -97,6 +101,8 @@ impl CliError {
             | CliError::Lock(_)
             | CliError::Serve(_)
             | CliError::Ask(_)
+            | CliError::Worker(_)
+            | CliError::Stopped
             | CliError::Runner(_)
             | CliError::Mirror(_)
             | CliError::Durable(_)

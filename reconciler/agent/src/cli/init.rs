@@ -30,7 +30,17 @@ pub(super) fn run(context: &Context, options: &InitOptions) -> Result<Outcome, C
     {
         durable::folder(folder, 0o755)?;
     }
-    durable::replace(file, page.as_bytes(), 0o644, Lasting::Power)?;
+    // With a password in it, it is nobody else's to read.
+    let mode = if options
+        .url
+        .rsplit_once('@')
+        .is_some_and(|(login, _)| login.contains("://"))
+    {
+        0o600
+    } else {
+        0o644
+    };
+    durable::replace(file, page.as_bytes(), mode, Lasting::Power)?;
     page::text(&format!(
         "wrote {file}: {} follows {}\n",
         settings.machine, settings.fleet.branch

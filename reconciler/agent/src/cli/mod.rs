@@ -73,6 +73,7 @@ fn run(arguments: Arguments, style: style::Style) -> Result<crate::exit::Outcome
             result,
             command,
         } => agent::runner(&started, &log, &result, &command),
+        Verb::Pass => agent::pass(&context),
         Verb::GitTransport => Ok(crate::exit::Outcome::Usage),
     }
 }

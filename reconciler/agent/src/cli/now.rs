@@ -13,6 +13,10 @@ use crate::pass::{Cause, Depth, Ended, Insistence, Progress, Request, pass};
 use crate::text;
 use jiff::Timestamp;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long a pass of an agent that was just stopped is waited for.
+const TURN: Duration = Duration::from_secs(10);
 
 pub(super) fn run(context: &Context, options: &NowOptions) -> Result<Outcome, CliError> {
     let request = Request {
@@ -49,9 +53,38 @@ pub(super) fn make(context: &Context, request: &Request, silent: bool) -> Result
             return Ok(ended);
         }
         let mut world = context.world()?;
-        let _lock = Lock::take(&world.settings.paths.state)?;
-        Ok(pass(&mut world, request, &mut show).await)
+        let state = world.settings.paths.state.clone();
+        let _lock = Lock::take(&state)?;
+        let _turn = Lock::turn(&state, TURN).await?;
+        world
+            .journal
+            .close_passes("it was stopped in the middle of it", world.now())?;
+        let made = tokio::select! {
+            ended = pass(&mut world, request, &mut show) => Some(ended),
+            () = stopped() => None,
+        };
+        // What the pass had started ended with it, but for an activation: that goes on by itself.
+        match made {
+            Some(ended) => Ok(ended),
+            None => {
+                world
+                    .journal
+                    .close_passes("it was stopped in the middle of it", world.now())?;
+                Err(CliError::Stopped)
+            }
+        }
     })?
+}
+
+/// Ends when a person or the system wants this command to.
+async fn stopped() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
 }
 
 /// Tells how a pass ended.

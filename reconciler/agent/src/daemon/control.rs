@@ -20,6 +20,9 @@ use tokio::sync::mpsc;
 /// Where a pass is asked for.
 pub(super) const NOW: &str = "/v1/now";
 
+/// How many events wait for a listener that does not read: more than any pass has, but for a build's log.
+const LISTENER: usize = 4096;
+
 /// The control socket could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
@@ -41,7 +44,7 @@ pub enum ControlError {
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) request: Request,
-    pub(super) listener: mpsc::UnboundedSender<Progress>,
+    pub(super) listener: mpsc::Sender<Progress>,
 }
 
 /// Listens on the control socket and hands on what is asked.
@@ -65,7 +68,7 @@ pub(super) fn listen(path: &Utf8Path) -> Result<mpsc::UnboundedReceiver<Asked>, 
 }
 
 async fn now(State(sender): State<mpsc::UnboundedSender<Asked>>, Json(request): Json<Request>) -> Response {
-    let (listener, events) = mpsc::unbounded_channel();
+    let (listener, events) = mpsc::channel(LISTENER);
     if sender.send(Asked { request, listener }).is_err() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }

@@ -1,9 +1,10 @@
-//! The lock: one agent, or one pass without an agent, at a time.
+//! The locks: one agent, or one command that makes a pass, at a time; and one pass at a time.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
 use unix::fcntl::{Flock, FlockArg};
 
 /// The lock is not to be had.
@@ -39,9 +40,25 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes it, at once or not at all.
+    /// Takes the agent's, at once or not at all.
     pub fn take(state: &Utf8Path) -> Result<Lock, LockError> {
-        let path = state.join("lock");
+        Lock::of(state.join("lock"))
+    }
+
+    /// Takes a pass's turn, waiting for one that is being stopped.
+    pub async fn turn(state: &Utf8Path, limit: Duration) -> Result<Lock, LockError> {
+        let deadline = tokio::time::Instant::now() + limit;
+        loop {
+            match Lock::of(state.join("pass.lock")) {
+                Err(LockError::Held) if tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn of(path: Utf8PathBuf) -> Result<Lock, LockError> {
         let file = OpenOptions::new()
             .write(true)
             .create(true)

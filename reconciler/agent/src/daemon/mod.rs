@@ -6,8 +6,12 @@ mod lock;
 mod notify;
 mod renewal;
 mod serve;
+mod station;
+mod worker;
 
 pub use client::{AskError, ask};
 pub use control::ControlError;
 pub use lock::{Lock, LockError};
 pub use serve::{ServeError, serve};
+pub use station::Station;
+pub use worker::{WorkerError, work};

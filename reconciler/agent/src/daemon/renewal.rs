@@ -23,6 +23,7 @@ impl Origin {
             config.to_owned(),
             config.with_file_name("config.d"),
             "/etc/systemd/system/reconciler.service".into(),
+            "/etc/systemd/system/reconciler.service.d".into(),
             "/Library/LaunchDaemons/org.nixos.reconciler.plist".into(),
         ];
         let state = state(&files, program.as_ref());

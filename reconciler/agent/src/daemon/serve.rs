@@ -1,13 +1,17 @@
-//! The agent's loop: one owner of the world, which polls, makes passes, and answers what is asked.
+//! The agent's loop: it polls, has passes made, and answers what is asked.
 
 use super::control::{self, Asked, ControlError};
 use super::lock::{Lock, LockError};
 use super::notify::{State, notify};
 use super::renewal::Origin;
+use super::station::Station;
+use super::worker::{Worker, WorkerError, unheard};
+use crate::config;
 use crate::durable::DurableError;
 use crate::exit::Outcome;
+use crate::host;
 use crate::journal::JournalError;
-use crate::pass::{Cause, Ended, Phase, PhaseState, Progress, Request, World, pass};
+use crate::pass::{Cause, Depth, Ended, Phase, PhaseState, Progress, Request};
 use crate::status::Presence;
 use jiff::Timestamp;
 use reconciler_policies::{gates::retry, phase};
@@ -52,24 +56,24 @@ struct Memory {
 }
 
 /// Runs the agent until it is told to stop.
-pub async fn serve(world: &mut World) -> Result<(), ServeError> {
-    let _lock = Lock::take(&world.settings.paths.state)?;
+pub async fn serve(station: &Station) -> Result<(), ServeError> {
+    let _lock = Lock::take(&station.settings.paths.state)?;
     let mut stop = Stop::listen().map_err(ServeError::Signals)?;
-    let mut asked = control::listen(&world.settings.paths.socket())?;
-    world
+    let mut asked = control::listen(&station.settings.paths.socket())?;
+    station
         .journal
-        .close_passes("the agent was stopped in the middle of it", world.now())?;
+        .close_passes("the agent was stopped in the middle of it", station.now())?;
     let mut presence = Presence {
         pid: std::process::id(),
         ..Presence::default()
     };
-    presence.write(&world.settings.paths.run)?;
-    notify(world.environment.notify.as_deref(), State::Ready);
+    presence.write(&station.settings.paths.run)?;
+    notify(station.environment.notify.as_deref(), State::Ready);
     tracing::info!(
         "{} follows {} at {}",
-        world.settings.machine,
-        world.settings.fleet.branch,
-        world
+        station.settings.machine,
+        station.settings.fleet.branch,
+        station
             .settings
             .fleet
             .urls
@@ -77,7 +81,7 @@ pub async fn serve(world: &mut World) -> Result<(), ServeError> {
             .map_or_else(String::new, |url| url_for_logs(url)),
     );
 
-    let origin = Origin::note(&world.config, std::env::args_os().next().map(PathBuf::from));
+    let origin = Origin::note(&station.config, std::env::args_os().next().map(PathBuf::from));
     let mut memory = Memory::default();
     let mut waiting: Vec<Asked> = Vec::new();
     let mut cause = Cause::Start;
@@ -85,19 +89,19 @@ pub async fn serve(world: &mut World) -> Result<(), ServeError> {
         let request = match waiting.first().map(|asked| asked.request.clone()) {
             Some(request) => Some(request),
             None => tokio::select! {
-                request = look(world, &mut memory, &mut presence, cause) => request?,
+                request = look(station, &mut memory, &mut presence, cause) => request?,
                 () = stop.heard() => break,
             },
         };
         cause = Cause::Poll;
         if let Some(request) = request {
             let listener = (!waiting.is_empty()).then(|| waiting.remove(0).listener);
-            let Some(ended) = make(world, &request, listener, &mut asked, &mut waiting, &mut stop).await
+            let Some(ended) = make(station, &request, listener, &mut asked, &mut waiting, &mut stop).await
             else {
                 break;
             };
-            remember(world, &mut memory, &mut presence, &ended)?;
-            if origin.is_outdated() {
+            remember(station, &request, &mut memory, &mut presence, &ended)?;
+            if origin.is_outdated() && loads(station) {
                 tracing::info!(
                     "the agent, its unit or its configuration is another now: ending, so that the new one starts"
                 );
@@ -107,34 +111,38 @@ pub async fn serve(world: &mut World) -> Result<(), ServeError> {
                 continue;
             }
         }
-        let next = next_poll(world, &memory);
+        let next = next_poll(station, &memory);
         presence.next_pass_at = Some(next);
-        presence.write(&world.settings.paths.run)?;
-        let wait = Duration::try_from(next.duration_since(world.now())).unwrap_or_default();
+        presence.write(&station.settings.paths.run)?;
+        let wait = Duration::try_from(next.duration_since(station.now())).unwrap_or_default();
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             Some(request) = asked.recv() => waiting.push(request),
             () = stop.heard() => break,
         }
     }
-    notify(world.environment.notify.as_deref(), State::Stopping);
-    world
+    notify(station.environment.notify.as_deref(), State::Stopping);
+    station
         .journal
-        .close_passes("the agent was stopped in the middle of it", world.now())?;
-    let _ = std::fs::remove_file(world.settings.paths.socket());
+        .close_passes("the agent was stopped in the middle of it", station.now())?;
+    let _ = std::fs::remove_file(station.settings.paths.socket());
     tracing::info!("stopped");
     Ok(())
 }
 
 /// Asks the remote, and says which pass is due, if one is.
 async fn look(
-    world: &World,
+    station: &Station,
     memory: &mut Memory,
     presence: &mut Presence,
     cause: Cause,
 ) -> Result<Option<Request>, ServeError> {
-    let polled = world.source.poll().await;
-    let now = world.now();
+    if cause == Cause::Start {
+        // What was cut off is finished, and lost secrets are restored, before the remote is asked anything.
+        return Ok(Some(Request::of(Cause::Start)));
+    }
+    let polled = station.source.poll().await;
+    let now = station.now();
     presence.checked_at = Some(now);
     let head = match polled {
         Ok(advertised) => {
@@ -155,54 +163,102 @@ async fn look(
         }
     };
     let due = memory.retry_at.is_some_and(|at| at <= now);
-    Ok(match (cause, head) {
-        // What was cut off is finished, and lost secrets are restored, whether the remote answers or not.
-        (Cause::Start, _) => Some(Request::of(Cause::Start)),
-        (_, Some(head)) if memory.dealt_with.as_ref() != Some(&head) => Some(Request::of(Cause::Poll)),
-        (_, Some(_)) if due => Some(Request::of(Cause::Retry)),
+    Ok(match head {
+        Some(head) if memory.dealt_with.as_ref() != Some(&head) => Some(Request::of(Cause::Poll)),
+        Some(_) if due => Some(Request::of(Cause::Retry)),
         _ => None,
     })
 }
 
-/// Makes a pass, collecting meanwhile what is asked; none where the agent was told to stop.
+/// Has a pass made, collecting meanwhile what is asked; none where the agent was told to stop.
 async fn make(
-    world: &mut World,
+    station: &Station,
     request: &Request,
-    listener: Option<mpsc::UnboundedSender<Progress>>,
+    listener: Option<mpsc::Sender<Progress>>,
     asked: &mut mpsc::UnboundedReceiver<Asked>,
     waiting: &mut Vec<Asked>,
     stop: &mut Stop,
 ) -> Option<Ended> {
-    let mut tell = |event: Progress| {
+    let tell = |event: Progress| {
         log(&event);
         if let Some(listener) = &listener {
-            // Whoever asked may have gone: the pass goes on.
-            let _ = listener.send(event);
+            // Whoever asked may have gone, or not read for long: the pass goes on.
+            let _ = listener.try_send(event);
         }
     };
-    let mut running = std::pin::pin!(pass(world, request, &mut tell));
+    let failed = |error: &WorkerError| {
+        let generation = station.journal.current_generation().ok().flatten();
+        let ended = unheard(error, generation.map(|generation| generation.number));
+        tell(Progress::Ended(ended.clone()));
+        let _ = station.journal.close_passes(&ended.summary, station.now());
+        Some(ended)
+    };
+    let mut worker = match Worker::start(&station.config, request).await {
+        Ok(worker) => worker,
+        Err(error) => return failed(&error),
+    };
+    let mut last = None;
     loop {
         tokio::select! {
-            ended = &mut running => return Some(ended),
+            event = worker.next() => match event {
+                Ok(Some(event)) => {
+                    if let Progress::Ended(ended) = &event {
+                        last = Some(ended.clone());
+                    }
+                    tell(event);
+                }
+                Ok(None) => break,
+                Err(error) => return failed(&error),
+            },
             Some(another) = asked.recv() => {
                 let text = "another pass is running; this one follows it".to_owned();
-                let _ = another.listener.send(Progress::Note { text });
+                let _ = another.listener.try_send(Progress::Note { text });
                 waiting.push(another);
             }
-            // What was begun is journaled, and an activation that runs goes on without the agent.
-            () = stop.heard() => return None,
+            () = stop.heard() => {
+                // What was begun is journaled, and an activation that runs goes on without the agent.
+                worker.stop().await;
+                return None;
+            }
+        }
+    }
+    match (last, worker.status().await) {
+        (Some(ended), _) => Some(ended),
+        (None, Ok(status)) => failed(&WorkerError::Silent { status }),
+        (None, Err(error)) => failed(&error),
+    }
+}
+
+/// Whether the configuration can be read: an agent that ended for one that cannot would not come back.
+fn loads(station: &Station) -> bool {
+    let loaded = || -> Result<(), Box<dyn std::error::Error>> {
+        config::Settings::resolve(config::load(&station.config)?, &host::host_name()?)?;
+        Ok(())
+    };
+    match loaded() {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::error!(
+                "the configuration was changed and cannot be used, so the old one stays in force: {error}"
+            );
+            false
         }
     }
 }
 
 fn remember(
-    world: &World,
+    station: &Station,
+    request: &Request,
     memory: &mut Memory,
     presence: &mut Presence,
     ended: &Ended,
 ) -> Result<(), ServeError> {
-    let now = world.now();
-    let later = || now.saturating_add(world.settings.fleet.poll).ok();
+    if request.depth == Depth::DryRun {
+        // It looked and did nothing.
+        return Ok(());
+    }
+    let now = station.now();
+    let later = || now.saturating_add(station.settings.fleet.poll).ok();
     memory.retry_at = match ended.outcome {
         Outcome::Converged => None,
         Outcome::Held
@@ -210,7 +266,7 @@ fn remember(
         | Outcome::PreflightFailed
         | Outcome::BuildFailed
         | Outcome::Reverted
-        | Outcome::Refused => world
+        | Outcome::Refused => station
             .journal
             .failure()?
             .map(|failure| retry::next_try(&failure.of).max(now)),
@@ -222,15 +278,9 @@ fn remember(
     } else {
         memory.dealt_with = presence.head.clone();
         // A pass that fetched knows the head better than the poll before it; a pinned one fetches nothing.
-        if let Some(head) = world
-            .source
-            .mirror()
-            .ok()
-            .and_then(|mirror| mirror.head(&world.settings.fleet.branch))
-            .filter(|head| ended.revision.as_deref() == Some(head.to_string().as_str()))
-        {
-            memory.dealt_with = Some(head.to_string());
-            presence.head = Some(head.to_string());
+        if let Some(head) = &ended.head {
+            memory.dealt_with = Some(head.clone());
+            presence.head = Some(head.clone());
             presence.checked_at = Some(now);
             presence.error = None;
         }
@@ -238,10 +288,10 @@ fn remember(
     Ok(())
 }
 
-fn next_poll(world: &World, memory: &Memory) -> Timestamp {
-    let now = world.now();
-    let period = world.settings.fleet.poll;
-    let offset = phase::offset(&world.settings.machine, SALT, period);
+fn next_poll(station: &Station, memory: &Memory) -> Timestamp {
+    let now = station.now();
+    let period = station.settings.fleet.poll;
+    let offset = phase::offset(&station.settings.machine, SALT, period);
     // Fresh at every poll; nobody needs to be unable to guess it.
     let jitter = RandomState::new().hash_one(now.as_nanosecond());
     let next = phase::next_poll(now, period, offset, jitter);

@@ -1,7 +1,7 @@
 //! Transactions: the intent before anything is touched, and every step after it, each synced to disk.
 
 use super::error::malformed;
-use super::{Journal, JournalError};
+use super::{Journal, JournalError, NewGeneration};
 use crate::exit::Outcome;
 use crate::transaction::{Event, Intent, State};
 use jiff::Timestamp;
@@ -90,7 +90,7 @@ impl Journal {
 
     /// Records one step: what happened and where it led.
     pub fn step_transaction(
-        &mut self,
+        &self,
         id: i64,
         event: &Event,
         state: &State,
@@ -98,7 +98,7 @@ impl Journal {
     ) -> Result<(), JournalError> {
         let (event, state) = (json(event)?, json(state)?);
         let writing = || JournalError::writing("a step of a transaction");
-        let transaction = self.connection.transaction().map_err(writing())?;
+        let transaction = self.connection.unchecked_transaction().map_err(writing())?;
         transaction
             .execute(
                 "UPDATE transactions SET state = ?2 WHERE id = ?1",
@@ -112,6 +112,25 @@ impl Journal {
             )
             .map_err(writing())?;
         transaction.commit().map_err(writing())
+    }
+
+    /// Records that a transaction became a generation, in one step: the generation, the end, and that nothing is
+    /// held against its revision any more. Returns the generation's number.
+    pub fn commit_transaction(
+        &self,
+        id: i64,
+        new: &NewGeneration,
+        at: Timestamp,
+        took_ms: u64,
+    ) -> Result<u64, JournalError> {
+        let writing = || JournalError::writing("a generation");
+        let transaction = self.connection.unchecked_transaction().map_err(writing())?;
+        let number = self.add_generation(new, at, took_ms)?;
+        self.end_transaction(id, Outcome::Converged, None, Some(number), at)?;
+        self.lift_quarantine(&new.revision)?;
+        self.set_failure(None)?;
+        transaction.commit().map_err(writing())?;
+        Ok(number)
     }
 
     /// Records that a transaction goes on in another boot.

@@ -99,22 +99,17 @@ impl Roots {
         Ok(())
     }
 
-    /// Gives the root `from` the name `to` as well: its target is protected all along.
-    pub async fn copy(&self, from: &str, to: &str, daemon: &Utf8Path) -> Result<(), RootError> {
-        let source = self.folder.join(from);
-        let target = source.read_link_utf8().map_err(|source| RootError::Clean {
-            folder: self.folder.clone(),
-            source,
-        })?;
+    /// Protects `target` under `name` where no connection is open.
+    pub async fn keep_path(&self, name: &str, target: &Utf8Path, daemon: &Utf8Path) -> Result<(), RootError> {
         match self.reach {
-            Reach::Direct => self.link(to, &target).map(|_| ()),
+            Reach::Direct => self.link(name, target).map(|_| ()),
             Reach::Indirect => {
                 let client = Client::connect(daemon.as_std_path(), &ConnectOptions::default()).await;
                 let mut client = client.map_err(|source| RootError::Daemon {
-                    target: target.clone(),
+                    target: target.to_owned(),
                     source,
                 })?;
-                self.protect(to, &target, &mut client).await
+                self.protect(name, target, &mut client).await
             }
         }
     }

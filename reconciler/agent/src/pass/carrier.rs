@@ -179,13 +179,13 @@ impl HostCarrier<'_, '_> {
 
     /// Gives secrets to users that the activation has just made.
     fn settle_secrets(&self, intent: &Intent) -> Result<(), Failure> {
-        let Some((number, requirements)) = intent
-            .secrets
-            .zip(secrets::from_json(intent.requirements.as_deref()))
-        else {
+        let Some(number) = intent.secrets else {
             return Ok(());
         };
         let settle = || -> Result<(), Box<dyn std::error::Error>> {
+            let Some(requirements) = secrets::from_json(intent.requirements.as_deref())? else {
+                return Ok(());
+            };
             let accounts = secrets::accounts(self.world)?.with_unknown(UnknownAccounts::Refuse);
             let root: SecretsRoot = secrets::root(self.world);
             root.settle(number, &requirements, &self.world.settings.machine, &accounts)?;

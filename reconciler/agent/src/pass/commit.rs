@@ -180,7 +180,8 @@ pub(super) async fn pass(
             Some(opened) => stage(world, opened, report)?,
             None => None,
         },
-        requirements: Some(requirements),
+        // What somebody else installs is nothing to install at a rollback either.
+        requirements: opened.is_some().then_some(requirements),
     };
     drop(opened);
     let generation = if unchanged {
@@ -189,7 +190,7 @@ pub(super) async fn pass(
         activate(world, tools, &policy, &candidate, report).await?
     };
     converged(world, &id, standing)?;
-    tidy(world, &policy)?;
+    tidy(world, &policy, report);
     Ok(format!("{machine} is on {}", named(&id, &generation)))
 }
 
@@ -239,9 +240,10 @@ fn unchanged(
 /// Takes what runs already as the first generation.
 async fn adopt(world: &World, candidate: &Candidate) -> Result<Generation, PassError> {
     let number = world.journal.next_generation()?;
+    let name = Roots::generation(number);
     world
         .roots
-        .copy(CANDIDATE, &Roots::generation(number), &world.settings.nix.daemon)
+        .keep_path(&name, &candidate.toplevel, &world.settings.nix.daemon)
         .await?;
     let profile = nix::Profile::at(
         candidate
@@ -257,7 +259,11 @@ async fn adopt(world: &World, candidate: &Candidate) -> Result<Generation, PassE
         toplevel: candidate.toplevel.to_string(),
         profile_generation: profile.generation(),
         secrets: candidate.secrets,
-        requirements: candidate.requirements.as_ref().and_then(secrets::to_json),
+        requirements: candidate
+            .requirements
+            .as_ref()
+            .map(secrets::to_json)
+            .transpose()?,
         kind: GenerationKind::Adopted,
         health: crate::transaction::Health::Healthy.name().to_owned(),
     };

@@ -7,7 +7,7 @@ use crate::durable::DurableError;
 use crate::exit::Outcome;
 use crate::journal::JournalError;
 use crate::nix::{AddSourceError, BuildError, EvaluateError, RootError, ToolError, UnusableEntry};
-use crate::source::{FetchError, MirrorError, PollError, TrustError};
+use crate::source::{FetchError, MirrorError, PollError, TreeError, TrustError};
 use crate::text;
 use crate::transaction::{CarryError, Failure};
 use camino::Utf8PathBuf;
@@ -84,6 +84,12 @@ pub enum PassError {
     /// The first policy that this machine ever saw cannot be read.
     #[error("cannot read reconciler.toml, and there is no earlier policy to stay with")]
     PolicyDocument(#[from] DocumentError),
+    /// The first policy that this machine ever saw is no file.
+    #[error("cannot read reconciler.toml, and there is no earlier policy to stay with")]
+    PolicyFile(#[source] TreeError),
+    /// What was recorded of a generation's secrets cannot be read.
+    #[error("cannot read which secrets were recorded; a newer agent may have written it")]
+    Recorded(#[source] serde_json::Error),
     /// What the entry says of its secrets makes no sense.
     #[error("cannot tell which secrets {machine} needs")]
     Requirements {
@@ -151,7 +157,7 @@ pub enum PassError {
     #[error(transparent)]
     Durable(#[from] DurableError),
     /// The transaction could not be carried on.
-    #[error("the transaction stopped where it was, and goes on at the next start")]
+    #[error("the transaction stopped where it was, and goes on at the next pass")]
     Carry(#[source] CarryError),
     /// The activation failed and the machine is back.
     #[error("{} was reverted: {failure}", text::commit(revision))]
@@ -204,7 +210,8 @@ impl PassError {
             | PassError::Class { .. }
             | PassError::System { .. }
             | PassError::Policy(_)
-            | PassError::PolicyDocument(_) => Outcome::EvaluationFailed,
+            | PassError::PolicyDocument(_)
+            | PassError::PolicyFile(_) => Outcome::EvaluationFailed,
             PassError::Requirements { .. } | PassError::Preflight(_) => Outcome::PreflightFailed,
             PassError::Build(_) | PassError::Identify(_) | PassError::Root(_) => Outcome::BuildFailed,
             PassError::Held { .. } => Outcome::Held,
@@ -215,6 +222,7 @@ impl PassError {
             | PassError::Backing(_)
             | PassError::Accounts(_)
             | PassError::Install(_)
+            | PassError::Recorded(_)
             | PassError::GenerationGone { .. }
             | PassError::StorePath(_)
             | PassError::Ask { .. }
@@ -315,7 +323,7 @@ impl PassError {
             }
             PassError::RevertFailed { command, .. } => command
                 .as_ref()
-                .map(|command| format!("run `{command}`, then `reconcile now`")),
+                .map(|command| format!("run `{command}`, then push a fix")),
             _ => None,
         }
     }

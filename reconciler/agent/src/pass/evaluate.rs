@@ -2,7 +2,7 @@
 
 use super::{PassError, Reporter, World};
 use crate::nix::{Entry, Evaluator, Limits, NixTools, SourceTree};
-use crate::source::Revision;
+use crate::source::{Revision, TreeError};
 use reconciler_policies::{FleetPolicy, Policy};
 
 /// The policies of the fleet at one revision, as its `reconciler.toml` declares them.
@@ -17,7 +17,16 @@ pub(super) fn fleet_policy(
     let path = join(&world.settings.fleet.directory, "reconciler.toml");
     let text = match mirror.tree(revision.oid())?.read(&path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(_) => String::new(),
+        Err(TreeError::NotFound { .. }) => String::new(),
+        Err(error) => {
+            let Some(kept) = world.journal.policy()? else {
+                return Err(PassError::PolicyFile(error));
+            };
+            report.note(format!(
+                "reconciler.toml cannot be read ({error}); the last good policy stays in force"
+            ));
+            return Ok(FleetPolicy::parse(&kept)?);
+        }
     };
     match FleetPolicy::parse(&text) {
         Ok(policy) => {

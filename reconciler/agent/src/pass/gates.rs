@@ -120,7 +120,8 @@ pub(super) fn stage_of(error: &PassError) -> Option<Stage> {
         | PassError::Daemon(_)
         | PassError::Source(_)
         | PassError::Policy(_)
-        | PassError::PolicyDocument(_) => Some(Stage::Evaluate),
+        | PassError::PolicyDocument(_)
+        | PassError::PolicyFile(_) => Some(Stage::Evaluate),
         PassError::Requirements { .. } | PassError::Preflight(_) => Some(Stage::Preflight),
         PassError::Build(BuildError::Daemon { .. } | BuildError::Collected { .. }) => None,
         PassError::Build(_) | PassError::Identify(_) | PassError::Root(_) => Some(Stage::Build),

@@ -29,24 +29,12 @@ pub fn observe(settings: &Settings, surface: Surface, secrets: &SecretsRoot) -> 
 }
 
 impl Observation {
-    /// Whether the host is as the generation left it.
-    #[must_use]
-    pub fn matches(&self, generation: &Generation) -> bool {
-        self.toplevel_matches(generation) && self.secrets_match(generation)
-    }
-
     /// Whether the generation's toplevel runs.
     #[must_use]
     pub fn toplevel_matches(&self, generation: &Generation) -> bool {
         self.current
             .as_ref()
             .is_some_and(|current| current.as_str() == generation.record.toplevel)
-    }
-
-    /// Whether the generation's secrets are in force.
-    #[must_use]
-    pub fn secrets_match(&self, generation: &Generation) -> bool {
-        generation.record.secrets.is_none() || self.secrets == generation.record.secrets
     }
 }
 

@@ -1,6 +1,8 @@
 //! Probes: what worked before an activation has to work after it. Only a regression is a reason to go back.
 
 use super::World;
+use crate::config;
+use crate::host;
 use crate::process::{Command, Exit};
 use crate::text;
 use nix_daemon_client::{Client, ConnectOptions};
@@ -53,7 +55,7 @@ pub(super) async fn regressed(world: &World, policy: &Policy, passed_before: &[S
 
 fn names(policy: &Policy) -> Vec<String> {
     let own = policy.probes.keys().map(|name| format!("probe {name}"));
-    ["remote", "nix-daemon"]
+    ["remote", "nix-daemon", "configuration"]
         .into_iter()
         .map(str::to_owned)
         .chain(own)
@@ -75,6 +77,14 @@ async fn run(world: &World, policy: &Policy, name: &str) -> Result<(), String> {
         .await
         .map(|_| ())
         .map_err(|error| error.to_string()),
+        // An agent that cannot read its configuration never hears of the commit that mends it.
+        "configuration" => {
+            let load = || -> Result<(), Box<dyn std::error::Error>> {
+                config::Settings::resolve(config::load(&world.config)?, &host::host_name()?)?;
+                Ok(())
+            };
+            load().map_err(|error| error.to_string())
+        }
         name => {
             let Some(probe) = name
                 .strip_prefix("probe ")

@@ -161,6 +161,12 @@ impl<'a> Reporter<'a> {
         self.end(PhaseState::Failed, String::new());
     }
 
+    /// Whether a phase is the one that runs.
+    #[must_use]
+    pub fn runs(&self, phase: Phase) -> bool {
+        self.running.is_some_and(|(running, _)| running == phase)
+    }
+
     /// What the running phase does.
     pub fn doing(&mut self, doing: impl Into<String>) {
         if let Some((phase, _)) = self.running {

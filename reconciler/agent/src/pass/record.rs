@@ -77,6 +77,7 @@ fn ended(
         hint: None,
         revision: about.revision.clone(),
         subject: about.subject.clone(),
+        head: about.head.clone(),
         generation: generation.map(|generation| generation.number),
         took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
@@ -118,7 +119,7 @@ async fn converge(
             &generation.record.tags,
             report,
         )?;
-        tidy(world, &policy)?;
+        tidy(world, &policy, report);
     }
     recover::restore_secrets(world, report)?;
     let pin = world.journal.pin()?;

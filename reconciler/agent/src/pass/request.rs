@@ -102,6 +102,9 @@ pub struct Ended {
     pub revision: Option<String>,
     /// That commit's first line.
     pub subject: Option<String>,
+    /// Where the branch was, if it was looked at.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub head: Option<String>,
     /// The generation in force after it.
     pub generation: Option<u64>,
     /// How long it took, in milliseconds.

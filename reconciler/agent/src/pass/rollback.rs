@@ -68,7 +68,7 @@ pub(super) async fn pass(
         text::store_path(toplevel.as_str())
     ));
 
-    let requirements = secrets::from_json(generation.record.requirements.as_deref());
+    let requirements = secrets::from_json(generation.record.requirements.as_deref())?;
     let kept = generation
         .record
         .secrets
@@ -110,7 +110,7 @@ pub(super) async fn pass(
     let tools = world.tools().await?;
     let new = activate(world, tools, &policy, &candidate, report).await?;
     world.journal.set_converged(&id, &world.settings.entry())?;
-    tidy(world, &policy)?;
+    tidy(world, &policy, report);
     Ok(format!(
         "{machine} is back on {}, as it was in generation {number}",
         named(&id, &new)

@@ -105,12 +105,14 @@ pub(super) fn lay_down(world: &World, opened: &Opened) -> Result<Option<u64>, Pa
 /// Opens the secrets of a recorded generation once more and lays them down under their old number.
 pub(super) fn open_again(world: &World, number: u64) -> Result<(), PassError> {
     let generations = world.journal.generations()?;
-    let Some((generation, requirements)) = generations
-        .iter()
-        .filter(|generation| generation.record.secrets == Some(number))
-        .find_map(|generation| Some((generation, from_json(generation.record.requirements.as_deref())?)))
-    else {
+    let known = generations.iter().find(|generation| {
+        generation.record.secrets == Some(number) && generation.record.requirements.is_some()
+    });
+    let Some(generation) = known else {
         // Nobody knows what was in it: whoever asked for it is told that it is gone.
+        return Ok(());
+    };
+    let Some(requirements) = from_json(generation.record.requirements.as_deref())? else {
         return Ok(());
     };
     let Ok(oid) = generation.record.revision.parse() else {
@@ -145,13 +147,15 @@ fn has_laid_down(world: &World) -> Result<bool, PassError> {
 }
 
 /// Requirements as the journal keeps them.
-pub(super) fn to_json(requirements: &Requirements) -> Option<String> {
-    serde_json::to_string(requirements).ok()
+pub(super) fn to_json(requirements: &Requirements) -> Result<String, PassError> {
+    serde_json::to_string(requirements).map_err(PassError::Recorded)
 }
 
-/// Requirements that the journal kept; none where there are none, or a newer agent wrote them.
-pub(super) fn from_json(text: Option<&str>) -> Option<Requirements> {
-    text.and_then(|text| serde_json::from_str(text).ok())
+/// Requirements that the journal kept.
+pub(super) fn from_json(text: Option<&str>) -> Result<Option<Requirements>, PassError> {
+    text.map(serde_json::from_str)
+        .transpose()
+        .map_err(PassError::Recorded)
 }
 
 /// The folder of `vars/` in the repository.

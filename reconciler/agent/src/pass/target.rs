@@ -37,6 +37,8 @@ pub(super) enum Standing {
 pub(super) struct About {
     pub(super) revision: Option<String>,
     pub(super) subject: Option<String>,
+    /// Where the branch is, once it was looked at.
+    pub(super) head: Option<String>,
 }
 
 impl About {
@@ -75,7 +77,8 @@ async fn head(world: &mut World, about: &mut About, report: &mut Reporter<'_>) -
     report.begin(Phase::Fetch);
     let advertised = fetch(world, report).await?;
     let mirror = world.source.mirror()?;
-    let commit = mirror.commit(advertised.head)?;
+    about.head = Some(advertised.head.to_string());
+    let commit = mirror.commit(advertised.head.oid())?;
     about.is(&commit.oid().to_string(), &commit.subject);
     report.done(format!(
         "{}  {}",

@@ -1,6 +1,9 @@
-//! Giving up what no rollback needs any more.
+//! Giving up what no rollback needs any more: roots, secrets, logs, pins of the mirror.
+//!
+//! The machine has converged by then: what cannot be tidied is told, and is no failure.
 
-use super::{PassError, World, secrets};
+use super::carrier::chain;
+use super::{PassError, Reporter, World, secrets};
 use crate::journal::Generation;
 use crate::nix::Roots;
 use reconciler_policies::Policy;
@@ -8,25 +11,38 @@ use reconciler_policies::Policy;
 /// How many transactions keep their logs.
 const TRANSACTIONS_KEPT: u32 = 50;
 
-/// Gives up what no rollback needs any more: roots, secrets, pins of the mirror.
-pub(super) fn tidy(world: &World, policy: &Policy) -> Result<(), PassError> {
-    let generations = world.journal.generations()?;
-    let keep = usize::try_from(policy.keep_generations.get()).unwrap_or(usize::MAX);
-    let kept: Vec<&Generation> = generations.iter().take(keep).collect();
-    world.roots.keep(
-        &kept
+/// Keeps what the policy keeps.
+pub(super) fn tidy(world: &World, policy: &Policy, report: &mut Reporter<'_>) {
+    let give_up = || -> Result<(), PassError> {
+        let generations = world.journal.generations()?;
+        let keep = usize::try_from(policy.keep_generations.get()).unwrap_or(usize::MAX);
+        let kept: Vec<&Generation> = generations.iter().take(keep).collect();
+        let names: Vec<String> = kept
             .iter()
             .map(|generation| Roots::generation(generation.number))
-            .collect::<Vec<_>>(),
-    )?;
-    let root = secrets::root(world);
-    // The running generation's and the one before: older ones are opened again when they are gone back to.
-    let secrets: Vec<u64> = kept
-        .iter()
-        .filter_map(|generation| generation.record.secrets)
-        .take(2)
-        .collect();
-    root.prune(&secrets)?;
+            .collect();
+        world.roots.keep(&names)?;
+        // The running generation's and the one before: older ones are opened again when they are gone back to.
+        let own: Vec<u64> = kept
+            .iter()
+            .filter_map(|generation| generation.record.secrets)
+            .take(2)
+            .collect();
+        if generations
+            .iter()
+            .any(|generation| generation.record.secrets.is_some())
+        {
+            secrets::root(world).prune(&own)?;
+        }
+        logs(world)?;
+        pins(world, &kept)
+    };
+    if let Err(error) = give_up() {
+        report.note(format!("could not tidy up: {}", chain(&error)));
+    }
+}
+
+fn logs(world: &World) -> Result<(), PassError> {
     let recent = world.journal.transactions(TRANSACTIONS_KEPT)?;
     let oldest = recent.iter().map(|record| record.id).min().unwrap_or_default();
     let folders = world.settings.paths.state.join("transactions");
@@ -36,10 +52,24 @@ pub(super) fn tidy(world: &World, policy: &Policy) -> Result<(), PassError> {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
+    Ok(())
+}
+
+/// The commits of kept generations stay in the mirror, whatever becomes of the branch.
+fn pins(world: &World, kept: &[&Generation]) -> Result<(), PassError> {
     let mirror = world.source.mirror()?;
-    for (number, _) in mirror.pins()? {
-        if !kept.iter().any(|generation| generation.number == number) {
-            mirror.unpin(number)?;
+    let pinned = mirror.pins()?;
+    for (number, _) in &pinned {
+        if !kept.iter().any(|generation| generation.number == *number) {
+            mirror.unpin(*number)?;
+        }
+    }
+    for generation in kept {
+        if let Ok(oid) = generation.record.revision.parse()
+            && !pinned.iter().any(|(number, _)| *number == generation.number)
+            && mirror.contains(oid)
+        {
+            mirror.pin(generation.number, oid)?;
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! From a verdict to a generation: the intent, the transaction, the record of what came of it.
 
 use super::carrier::HostCarrier;
-use super::{PassError, Reporter, World, observe, probes, secrets};
+use super::{PassError, Phase, Reporter, World, observe, probes, secrets};
 use crate::activation::Launcher;
 use crate::class::{BootEntry, Surface};
 use crate::journal::{Generation, GenerationKind, Quarantined};
@@ -14,6 +14,9 @@ use std::time::Instant;
 
 /// The name of the root that protects what is being activated.
 pub(super) const CANDIDATE: &str = "candidate";
+
+/// The name of the root that protects what ran before.
+const PREVIOUS: &str = "previous";
 
 /// How many lines of an activation's log are told.
 const LOG_LINES: usize = 10;
@@ -57,14 +60,25 @@ pub(super) async fn activate(
         toplevel: candidate.toplevel.clone(),
         kind: candidate.kind,
         secrets: candidate.secrets,
-        requirements: candidate.requirements.as_ref().and_then(secrets::to_json),
-        previous: previous(world, surface, seen.current)?,
-        previous_secrets: seen.secrets,
+        requirements: candidate
+            .requirements
+            .as_ref()
+            .map(secrets::to_json)
+            .transpose()?,
+        previous: previous(world, surface, &candidate.toplevel, seen.current)?,
+        previous_secrets: own_secrets(world, seen.secrets)?,
         previous_profile_target: previous_profile.and_then(|number| before.target(number)),
         previous_profile,
         passing_before: probes::passing(world, policy).await,
         profile,
     };
+    if let Some(previous) = &intent.previous {
+        // A system that a person switched to has no root of ours, and loses the host's as soon as it is left.
+        world
+            .roots
+            .keep_path(PREVIOUS, &previous.toplevel, &world.settings.nix.daemon)
+            .await?;
+    }
     let state = State::Intended;
     let id = world
         .journal
@@ -83,15 +97,14 @@ pub(super) async fn finish(
     report: &mut Reporter<'_>,
 ) -> Result<Generation, PassError> {
     let began = Instant::now();
-    // The journal is lent to the transaction, which alone writes to it meanwhile.
-    let mut journal = crate::journal::Journal::open(&world.settings.paths.journal())?;
+    let world = &*world;
     let mut carrier = HostCarrier {
         world,
         tools,
         policy: policy.clone(),
         report,
     };
-    let ended = carry(&mut journal, &mut carrier, id, intent, state)
+    let ended = carry(&world.journal, &mut carrier, id, intent, state)
         .await
         .map_err(PassError::Carry)?;
     let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -117,24 +130,14 @@ async fn commit(
     (health, profile): (Health, Option<u64>),
     took_ms: u64,
 ) -> Result<Generation, PassError> {
-    let number = world.journal.next_generation()?;
     // The root first: a generation is never recorded that could be collected.
+    let name = Roots::generation(world.journal.next_generation()?);
     world
         .roots
-        .copy(CANDIDATE, &Roots::generation(number), &world.settings.nix.daemon)
+        .keep_path(&name, &intent.toplevel, &world.settings.nix.daemon)
         .await?;
-    let at = world.now();
-    let number = world
-        .journal
-        .add_generation(&intent.generation(profile, health), at, took_ms)?;
-    world
-        .journal
-        .end_transaction(id, crate::exit::Outcome::Converged, None, Some(number), at)?;
-    world.journal.lift_quarantine(&intent.revision)?;
-    world.journal.set_failure(None)?;
-    if let Ok(oid) = intent.revision.parse() {
-        world.source.mirror()?.pin(number, oid)?;
-    }
+    let new = intent.generation(profile, health);
+    let number = world.journal.commit_transaction(id, &new, world.now(), took_ms)?;
     match world.journal.generation(number)? {
         Some(generation) => Ok(generation),
         None => Err(PassError::GenerationGone {
@@ -151,10 +154,16 @@ fn reverted(
     failure: Failure,
     report: &mut Reporter<'_>,
 ) -> Result<PassError, PassError> {
-    report.done(match &intent.previous {
-        Some(previous) => format!("back on {}", text::store_path(previous.toplevel.as_str())),
-        None => "nothing had been changed".to_owned(),
-    });
+    match &intent.previous {
+        Some(previous) if report.runs(Phase::Revert) => {
+            report.done(format!(
+                "back on {}",
+                text::store_path(previous.toplevel.as_str())
+            ));
+        }
+        // It failed before anything was changed.
+        _ => report.failed(),
+    }
     let at = world.now();
     let reason = failure.to_string();
     world
@@ -251,6 +260,7 @@ fn revert_failed(
 fn previous(
     world: &World,
     surface: Surface,
+    candidate: &camino::Utf8Path,
     current: Option<camino::Utf8PathBuf>,
 ) -> Result<Option<Previous>, PassError> {
     let recorded = world.journal.current_generation()?;
@@ -264,13 +274,36 @@ fn previous(
         Surface::Nixos => crate::class::Class::Nixos,
         Surface::Custom => crate::class::Class::Custom,
     };
+    let unconfirmed = match &current {
+        // Never confirmed: what a failed way back left, or what was reverted before.
+        Some(current) => {
+            world.journal.is_broken()?
+                || candidate == current
+                || world
+                    .journal
+                    .quarantine()?
+                    .iter()
+                    .any(|entry| entry.toplevel == current.as_str())
+        }
+        None => false,
+    };
     Ok(match (current, recorded) {
+        (_, Some(recorded)) if unconfirmed => Some(recorded),
         // A person's own switch is what they would want back.
         (Some(toplevel), _) if surface.shows_what_runs() => Some(Previous { toplevel, class }),
         (_, Some(recorded)) => Some(recorded),
         (Some(toplevel), None) => Some(Previous { toplevel, class }),
         (None, None) => None,
     })
+}
+
+/// The secrets in force, if they are the agent's own: another installer's are not its to go back to.
+fn own_secrets(world: &World, current: Option<u64>) -> Result<Option<u64>, PassError> {
+    let recorded = world
+        .journal
+        .current_generation()?
+        .and_then(|generation| generation.record.secrets);
+    Ok(recorded.filter(|recorded| current == Some(*recorded)))
 }
 
 fn committed(intent: &Intent, profile: Option<u64>, boot: BootEntry) -> String {

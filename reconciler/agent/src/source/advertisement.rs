@@ -4,8 +4,7 @@
 //! and `gitprotocol-v2(5)` ("Initial Client Request", "ls-refs"). Pure; what it keeps is bounded whatever the
 //! server sends.
 
-use git2::Oid;
-
+use super::object_id::ObjectId;
 use super::{
     branches::{self, HEADS, LOOKED_AT},
     pkt_line::{Packet, PktLineError, PktLines, encode},
@@ -53,7 +52,7 @@ pub enum AdvertisementError {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// The branch is at this commit.
-    Head(Oid),
+    Head(ObjectId),
     /// There is no such branch; these come nearest.
     Missing(Vec<String>),
     /// The server speaks protocol version 2 and waits for a command.
@@ -88,7 +87,7 @@ pub(super) struct Advertisement {
 struct List {
     state: State,
     version2: bool,
-    head: Option<Oid>,
+    head: Option<ObjectId>,
     names: Vec<String>,
 }
 
@@ -197,7 +196,7 @@ impl List {
         if name == wanted.as_bytes() {
             let id = std::str::from_utf8(id).ok().filter(|id| id.len() == 40);
             let id = id
-                .and_then(|id| id.parse::<Oid>().ok())
+                .and_then(|id| id.parse::<ObjectId>().ok())
                 .ok_or_else(|| unexpected(line))?;
             self.head = Some(id);
             self.names.clear();

@@ -4,7 +4,6 @@
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use camino::Utf8Path;
-use git2::Oid;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     process::{Child, ChildStdout, Command},
@@ -16,6 +15,7 @@ use unix::{
 };
 use zeroize::Zeroizing;
 
+use super::object_id::ObjectId;
 use super::{
     failure::RemoteError,
     progress::FetchProgress,
@@ -51,7 +51,7 @@ pub(super) struct Limits {
 }
 
 /// How an exchange ended that was not a failure of the machinery.
-pub(super) type Outcome = Result<Oid, Failure>;
+pub(super) type Outcome = Result<ObjectId, Failure>;
 
 /// The program that serves `git-transport`.
 #[derive(Debug, Clone)]
@@ -142,8 +142,8 @@ impl Group {
                     }
                     Event::Head { oid } => {
                         let oid = oid
-                            .parse::<Oid>()
-                            .map_err(|error| RemoteError::Git((&error).into()))?;
+                            .parse::<ObjectId>()
+                            .map_err(|error| RemoteError::Protocol(serde::de::Error::custom(error)))?;
                         return Ok(Ok(oid));
                     }
                     Event::Failed { failure } => return Ok(Err(failure)),

@@ -9,13 +9,13 @@ use std::{
     time::Duration,
 };
 
-use git2::Oid;
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode,
     header::{ACCEPT, CONTENT_TYPE, LOCATION},
 };
 use url::Url;
 
+use super::object_id::ObjectId;
 use super::{
     advertisement::{Advertisement, Answer, ls_refs},
     branches::HEADS,
@@ -45,7 +45,7 @@ pub(super) struct HttpRemote {
 /// Where the branch is, and the url that answered, after redirects.
 #[derive(Debug)]
 pub(super) struct Found {
-    pub(super) head: Oid,
+    pub(super) head: ObjectId,
     pub(super) url: Url,
 }
 
@@ -144,7 +144,7 @@ impl Poll<'_> {
         Ok(Advertised::Answer(answer))
     }
 
-    async fn ask_version2(&self, url: &Url) -> Result<Oid, RemoteError> {
+    async fn ask_version2(&self, url: &Url) -> Result<ObjectId, RemoteError> {
         match self.ls_refs(url, &format!("{HEADS}{}", self.branch)).await? {
             Answer::Head(head) => Ok(head),
             Answer::Missing(_) | Answer::Version2 => match self.ls_refs(url, HEADS).await? {

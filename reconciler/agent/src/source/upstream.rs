@@ -4,11 +4,12 @@
 
 use std::path::PathBuf;
 
-use git2::Oid;
 use reqwest::Client;
 use url::Url;
 
+use super::object_id::ObjectId;
 use super::{
+    branches,
     child::{Limits, Program},
     credentials::{self, Offered},
     failure::{Failures, HostKey, RemoteError, UrlFailure},
@@ -67,9 +68,9 @@ pub enum FetchError {
     )]
     Moved {
         /// What was advertised.
-        wanted: Oid,
+        wanted: ObjectId,
         /// Where the branch is now; fetched.
-        found: Oid,
+        found: ObjectId,
     },
 }
 
@@ -79,7 +80,7 @@ pub struct Advertised {
     /// The configured url that answered.
     pub url: FleetUrl,
     /// The branch's head.
-    pub head: Oid,
+    pub head: ObjectId,
     /// Where `url` redirected to.
     moved_to: Option<Url>,
 }
@@ -122,7 +123,7 @@ impl Source {
         if settings.urls.is_empty() {
             return Err(SourceError::NoUrl);
         }
-        if !git2::Branch::name_is_valid(&settings.branch).unwrap_or_default() {
+        if !branches::is_name(&settings.branch) {
             return Err(SourceError::Branch {
                 branch: settings.branch,
             });
@@ -202,7 +203,7 @@ impl Source {
         Ok(Advertised { url, head, moved_to })
     }
 
-    async fn list(&self, url: &FleetUrl) -> Result<Oid, RemoteError> {
+    async fn list(&self, url: &FleetUrl) -> Result<ObjectId, RemoteError> {
         let limit = self.settings.timeouts.poll;
         self.transport(
             url,
@@ -228,7 +229,7 @@ impl Source {
         wanted: &Advertised,
         progress: &mut (dyn FnMut(FetchProgress) + Send),
     ) -> Result<(), FetchError> {
-        if self.mirror()?.head(&self.settings.branch) == Some(wanted.head) {
+        if self.mirror()?.head(&self.settings.branch) == Some(wanted.head.oid()) {
             return Ok(());
         }
         let others = self
@@ -247,7 +248,9 @@ impl Source {
                 mirror: self.settings.mirror.clone(),
             };
             match self.transport(url, moved_to, operation, limits, progress).await {
-                Ok(found) if found == wanted.head || self.mirror()?.contains(wanted.head) => return Ok(()),
+                Ok(found) if found == wanted.head || self.mirror()?.contains(wanted.head.oid()) => {
+                    return Ok(());
+                }
                 Ok(found) => {
                     return Err(FetchError::Moved {
                         wanted: wanted.head,
@@ -283,7 +286,7 @@ impl Source {
         operation: Operation,
         limits: Limits,
         progress: &mut (dyn FnMut(FetchProgress) + Send),
-    ) -> Result<Oid, RemoteError> {
+    ) -> Result<ObjectId, RemoteError> {
         home::prepare(&self.settings)?;
         let (login, offered) = self.login(url, moved_to)?;
         let request = Request {

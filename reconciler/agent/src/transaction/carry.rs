@@ -51,7 +51,7 @@ pub enum Ended {
 
 /// Carries transaction `id` from `state` to its end.
 pub async fn carry(
-    journal: &mut Journal,
+    journal: &Journal,
     carrier: &mut impl Carrier,
     id: i64,
     intent: &Intent,
@@ -89,7 +89,7 @@ pub async fn carry(
 
 /// Takes one event in: decides and journals.
 pub fn advance(
-    journal: &mut Journal,
+    journal: &Journal,
     carrier: &impl Carrier,
     id: i64,
     intent: &Intent,

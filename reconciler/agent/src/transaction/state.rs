@@ -17,6 +17,10 @@ pub struct Way {
     pub activated: bool,
     /// Whether the profile may point at it.
     pub profiled: bool,
+    /// Why the old secrets could not be put in force again, if they could not: the old toplevel comes back all
+    /// the same, and a person is told.
+    #[serde(default)]
+    pub secrets_lost: Option<Failure>,
 }
 
 /// How far a transaction came.
@@ -234,6 +238,7 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             failure,
             activated,
             profiled,
+            secrets_lost: None,
         }))
     };
     // Once the profile is set, a custom toplevel is committed: it has no boot loader.
@@ -248,9 +253,24 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             }
         }
     };
-    let after_return = |way: Way| match (way.profiled, surface.has_boot_step()) {
-        (true, _) => State::RestoringProfile(way),
-        (false, _) => State::Reverted(way),
+    let back_again = |way: Way| match way.secrets_lost.clone() {
+        None => State::Reverted(way),
+        Some(revert) => State::RevertFailed { way, revert },
+    };
+    let after_return = |way: Way| {
+        if way.profiled {
+            State::RestoringProfile(way)
+        } else {
+            back_again(way)
+        }
+    };
+    let after_secrets = |way: Way| match (&intent.previous, way.activated) {
+        (_, false) => after_return(way),
+        (Some(_), true) => State::Returning(way),
+        (None, true) => State::RevertFailed {
+            way,
+            revert: Failure::NoPrevious,
+        },
     };
     match (state, event) {
         (State::Intended, Event::Begun) => Ok(State::SwappingSecrets),
@@ -304,14 +324,11 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             BootEntry::Missing => back(Failure::NoBootEntry, true, true),
         },
 
-        (State::RestoringSecrets(way), Event::SecretsInForce) => match (&intent.previous, way.activated) {
-            (_, false) => Ok(after_return(way)),
-            (Some(_), true) => Ok(State::Returning(way)),
-            (None, true) => Ok(State::RevertFailed {
-                way,
-                revert: Failure::NoPrevious,
-            }),
-        },
+        (State::RestoringSecrets(way), Event::SecretsInForce) => Ok(after_secrets(way)),
+        (State::RestoringSecrets(way), Event::Failed(lost)) => Ok(after_secrets(Way {
+            secrets_lost: Some(lost),
+            ..way
+        })),
         (State::Returning(way), Event::Activated(Activation::Live(_))) => Ok(if surface.shows_what_runs() {
             State::VerifyingReturn(way)
         } else {
@@ -329,14 +346,11 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         }
         (State::RestoringProfile(way), Event::ProfileSet(_)) => Ok(match &intent.previous {
             Some(_) if surface.has_boot_step() => State::RestoringBoot(way),
-            _ => State::Reverted(way),
+            _ => back_again(way),
         }),
-        (State::RestoringBoot(way), Event::Activated(Activation::Live(_))) => Ok(State::Reverted(way)),
+        (State::RestoringBoot(way), Event::Activated(Activation::Live(_))) => Ok(back_again(way)),
         (
-            State::RestoringSecrets(way)
-            | State::Returning(way)
-            | State::RestoringProfile(way)
-            | State::RestoringBoot(way),
+            State::Returning(way) | State::RestoringProfile(way) | State::RestoringBoot(way),
             Event::Failed(revert)
             | Event::Activated(Activation::Untouched(revert) | Activation::Broken(revert)),
         ) => Ok(State::RevertFailed { way, revert }),

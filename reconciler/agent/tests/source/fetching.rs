@@ -77,7 +77,10 @@ async fn a_head_that_was_rewritten_meanwhile_is_told() {
     git(&upstream.path, &["reset", "--quiet", "--hard", "HEAD~2"]);
     match source.fetch(&advertised, &mut |_| ()).await {
         Err(FetchError::Moved { wanted, found }) => {
-            assert_eq!((wanted, found), (advertised.head, upstream.head()));
+            assert_eq!(
+                (wanted.oid(), found.oid()),
+                (advertised.head.oid(), upstream.head())
+            );
         }
         other => panic!("{other:?}"),
     }

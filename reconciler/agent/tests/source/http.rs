@@ -23,7 +23,7 @@ async fn failure(settings: SourceSettings) -> RemoteError {
 async fn fetch(source: &Source) {
     let advertised = source.poll().await.unwrap();
     source.fetch(&advertised, &mut |_| ()).await.unwrap();
-    assert_eq!(source.mirror().unwrap().head("main"), Some(advertised.head));
+    assert_eq!(source.mirror().unwrap().head("main"), Some(advertised.head.oid()));
 }
 
 #[tokio::test]

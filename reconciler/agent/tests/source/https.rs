@@ -102,5 +102,5 @@ async fn a_certificate_of_the_configured_authority_is_trusted_and_no_other() {
     assert!(!format!("{failures} {failures:?}").contains("t0ken"));
 
     source.fetch(&advertised, &mut |_| ()).await.unwrap();
-    assert_eq!(source.mirror().unwrap().head("main"), Some(advertised.head));
+    assert_eq!(source.mirror().unwrap().head("main"), Some(advertised.head.oid()));
 }

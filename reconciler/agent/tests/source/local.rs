@@ -106,7 +106,7 @@ async fn another_users_repository_is_read_since_it_was_named() {
     let source = source(settings(&scratch, &[upstream.path.as_str()]));
     let advertised = source.poll().await.unwrap();
     source.fetch(&advertised, &mut |_| ()).await.unwrap();
-    assert_eq!(source.mirror().unwrap().head("main"), Some(advertised.head));
+    assert_eq!(source.mirror().unwrap().head("main"), Some(advertised.head.oid()));
 }
 
 #[tokio::test]

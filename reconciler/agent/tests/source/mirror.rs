@@ -11,7 +11,7 @@ use crate::support::{Scratch, Upstream, git, settings, source};
 async fn fetch(source: &Source) -> Oid {
     let advertised = source.poll().await.unwrap();
     source.fetch(&advertised, &mut |_| ()).await.unwrap();
-    advertised.head
+    advertised.head.oid()
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ async fn a_known_host_and_the_right_key_open_the_repository() {
     let advertised = source.poll().await.unwrap();
     assert_eq!(advertised.head, fixture.upstream.head());
     source.fetch(&advertised, &mut |_| ()).await.unwrap();
-    assert_eq!(source.mirror().unwrap().head("main"), Some(advertised.head));
+    assert_eq!(source.mirror().unwrap().head("main"), Some(advertised.head.oid()));
 }
 
 #[tokio::test]

@@ -1,0 +1,259 @@
+//! A transient unit of systemd: starting it with systemd-run, asking what became of it, ending it. Knows
+//! nothing of transactions.
+
+use super::files::Files;
+use super::handle::Presence;
+use crate::class::Invocation;
+use crate::process::{Command, Exit, Finished, RunError, locate};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long systemd-run may take: with `--service-type=exec` it waits until the program runs.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long systemctl may take: a call on D-Bus gives up after 25 s.
+const ASK_LIMIT: Duration = Duration::from_secs(30);
+/// How long beyond the agent's limit systemd lets a unit run that no agent ended.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// What systemd-run says when it has asked systemd for nothing yet.
+const BEFORE_ASKING: [&str; 3] = [
+    "Failed to connect to",
+    "Failed to create bus connection",
+    "Failed to find executable",
+];
+/// What systemd-run says when systemd was asked and answered, or the connection broke.
+const ASKED: &str = "Failed to start transient service unit:";
+/// systemd's answers that are a refusal. Whatever else follows [`ASKED`] may have come after the unit was made.
+const REFUSALS: [&str; 7] = [
+    "Access denied",
+    "Permission denied",
+    "Interactive authentication required",
+    "Cannot set property",
+    "Unknown assignment",
+    "is destructive",
+    "is masked",
+];
+/// systemd's answers when a unit has the name: before and since systemd 246.
+const TAKEN: [&str; 2] = ["already exists", "already loaded"];
+
+/// What came of asking systemd to start a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Start {
+    /// It was started, or may have been.
+    Asked,
+    /// Another unit has its name; this one was not started.
+    Taken,
+    /// It was not started; what systemd-run said.
+    Refused(String),
+}
+
+/// systemd by its two tools, wherever they are at the moment of asking: an activation may move them.
+#[derive(Debug)]
+pub(super) struct Systemd {
+    folders: Vec<PathBuf>,
+}
+
+impl Systemd {
+    /// The one whose tools are in these folders.
+    pub(super) fn among(folders: &[PathBuf]) -> Systemd {
+        Systemd {
+            folders: folders.to_vec(),
+        }
+    }
+
+    /// The tool that is not there, if one is not.
+    pub(super) fn missing_tool(&self) -> Option<&'static str> {
+        ["systemd-run", "systemctl"]
+            .into_iter()
+            .find(|program| locate(program, &self.folders).is_none())
+    }
+
+    /// Starts a unit. An error says that systemd-run itself could not be started.
+    pub(super) async fn start(
+        &self,
+        files: &Files,
+        invocation: &Invocation,
+        environment: &[(String, String)],
+        limit: Duration,
+    ) -> Result<Start, RunError> {
+        let shell = locate("sh", &self.folders).unwrap_or_else(|| PathBuf::from("/bin/sh"));
+        // Written by systemd when the unit ends, however it ends; not by the script, which may be killed.
+        // No `$` in it: a daemon-reload in the activation has systemd 252 read the unit again with the escaping of
+        // it kept. The three values come one a line.
+        let record = format!(
+            "ExecStopPost={} -c 'printenv SERVICE_RESULT EXIT_CODE EXIT_STATUS > {result}.tmp && mv {result}.tmp {result}'",
+            shell.display(),
+            result = files.result,
+        );
+        let mut command = self.command("systemd-run", START_LIMIT)
+            .args(["--collect", "--no-ask-password", "--quiet", "--service-type=exec"])
+            .arg(format!("--unit={}", invocation.unit))
+            .arg("-p")
+            .arg(format!("StandardOutput=append:{}", files.log))
+            .args(["-p", "StandardError=inherit", "-p", "WorkingDirectory=/", "-p"])
+            .arg(record)
+            .arg("-p")
+            // The agent ends it at its limit; this ends it when the agent is dead.
+            .arg(format!("RuntimeMaxSec={}", (limit + GRACE).as_secs()));
+        for (name, value) in environment.iter().chain(&invocation.environment) {
+            command = command.arg("-E").arg(format!("{name}={value}"));
+        }
+        let ran = command
+            .arg("--")
+            .arg(&invocation.program)
+            .args(&invocation.arguments)
+            .env("PATH", "/usr/bin:/bin")
+            .run(&mut |_| {})
+            .await;
+        match ran {
+            Ok(finished) => Ok(understand(finished.exit, &finished.stderr)),
+            Err(error @ RunError::Start { .. }) => Err(error),
+            // It was cut off: whether systemd had heard it by then, the unit tells.
+            Err(_) => Ok(Start::Asked),
+        }
+    }
+
+    /// Asks what became of a unit.
+    pub(super) async fn presence(&self, unit: &str) -> Presence {
+        let asked = self.command("systemctl", ASK_LIMIT)
+            .args(["show", "--property=LoadState,ActiveState,Job", unit])
+            .run(&mut |_| {})
+            .await;
+        match asked {
+            Ok(Finished {
+                exit: Exit::Code(0),
+                stdout,
+                ..
+            }) => presence(&String::from_utf8_lossy(&stdout)),
+            Ok(_) | Err(_) => Presence::Unknown,
+        }
+    }
+
+    /// Kills a unit with all its processes, and takes it out of systemd's queue if it waits there.
+    pub(super) async fn end(&self, unit: &str) {
+        for arguments in [["kill", "--signal=SIGKILL"], ["stop", "--no-block"]] {
+            // Where systemd does not answer, `RuntimeMaxSec=` ends it.
+            let _ = self.command("systemctl", ASK_LIMIT)
+                .args(arguments)
+                .arg(unit)
+                .run(&mut |_| {})
+                .await;
+        }
+    }
+
+    fn command(&self, tool: &'static str, limit: Duration) -> Command {
+        // One that is missing fails to start, by its name.
+        Command::new(locate(tool, &self.folders).unwrap_or_else(|| tool.into()), limit)
+    }
+}
+
+/// What systemd-run's end means. Only a clear refusal is one: whatever is unclear is left to the unit itself.
+fn understand(exit: Exit, said: &str) -> Start {
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if exit == Exit::Code(0) {
+        Start::Asked
+    } else if says(&TAKEN) {
+        Start::Taken
+    } else if says(&BEFORE_ASKING) || (said.contains(ASKED) && says(&REFUSALS)) {
+        Start::Refused(said.lines().next().unwrap_or_default().to_owned())
+    } else {
+        Start::Asked
+    }
+}
+
+/// Reads what `systemctl show` prints: `Name=value`, one a line, a `Job` only where one is queued.
+fn presence(shown: &str) -> Presence {
+    let value = |name: &str| {
+        shown
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+            .unwrap_or_default()
+    };
+    let queued = !matches!(value("Job"), "" | "0");
+    match (value("LoadState"), value("ActiveState")) {
+        ("", _) | (_, "") => Presence::Unknown,
+        _ if queued => Presence::Alive,
+        ("not-found", "inactive" | "failed") => Presence::Gone,
+        (_, "inactive" | "failed") => Presence::Ended,
+        (_, _) => Presence::Alive,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clear_refusal_is_one() {
+        let refused = |said: &str| Start::Refused(said.to_owned());
+        let unit = "nixos-rebuild-switch-to-configuration.service";
+        let table = [
+            (Exit::Code(0), String::new(), Start::Asked),
+            (
+                Exit::Code(1),
+                format!("{ASKED} Unit {unit} was already loaded or has a fragment file."),
+                Start::Taken,
+            ),
+            (
+                Exit::Code(1),
+                format!("{ASKED} Unit {unit} already exists."),
+                Start::Taken,
+            ),
+            (
+                Exit::Code(1),
+                format!("{ASKED} Connection timed out"),
+                Start::Asked,
+            ),
+            (
+                Exit::Code(1),
+                format!("{ASKED} Connection reset by peer"),
+                Start::Asked,
+            ),
+            (
+                Exit::Code(1),
+                format!("Job for {unit} failed because the control process exited with error code."),
+                Start::Asked,
+            ),
+            (Exit::Code(1), String::new(), Start::Asked),
+            (Exit::Signal(9), String::new(), Start::Asked),
+        ];
+        for (exit, said, meaning) in table {
+            assert_eq!(understand(exit, &said), meaning, "{exit}: {said}");
+        }
+        for said in [
+            "Failed to connect to bus: No such file or directory".to_owned(),
+            format!("{ASKED} Access denied"),
+            format!(
+                "{ASKED} Transaction for {unit}/start is destructive (reboot.target has 'start' job queued)."
+            ),
+        ] {
+            assert_eq!(understand(Exit::Code(1), &said), refused(&said));
+        }
+    }
+
+    #[test]
+    fn a_unit_is_gone_only_when_systemd_says_so() {
+        for (shown, meaning) in [
+            ("LoadState=loaded\nActiveState=active\n", Presence::Alive),
+            (
+                "LoadState=loaded\nActiveState=activating\nJob=17\n",
+                Presence::Alive,
+            ),
+            (
+                "LoadState=loaded\nActiveState=deactivating\nJob=\n",
+                Presence::Alive,
+            ),
+            (
+                "Job=17\nLoadState=loaded\nActiveState=inactive\n",
+                Presence::Alive,
+            ),
+            ("LoadState=loaded\nActiveState=failed\n", Presence::Ended),
+            ("Job=0\nLoadState=loaded\nActiveState=inactive\n", Presence::Ended),
+            ("LoadState=not-found\nActiveState=inactive\n", Presence::Gone),
+            ("LoadState=not-found\n", Presence::Unknown),
+            ("", Presence::Unknown),
+        ] {
+            assert_eq!(presence(shown), meaning, "{shown}");
+        }
+    }
+}
