@@ -6,7 +6,7 @@
 #
 # Needs what tests/run.sh installs, and a web server, lighttpd, which is unpacked from its package into a
 # temporary folder where it is not installed. Builds the release binaries, unless RECONCILE_BIN, SEAL_BIN and
-# CLOSURE_BIN name some. POLLS (30), PASSES (9), PATHS (5000) and SECRETS (1000) say how much is measured.
+# CLOSURE_BIN name some. POLLS (30), PASSES (15), PATHS (5000) and SECRETS (1000) say how much is measured.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,11 +17,12 @@ done
 parts=${*:-$known}
 wanted() { case " $parts " in *" $1 "*) ;; *) return 1 ;; esac; }
 polls=${POLLS:-30}
-passes=${PASSES:-9}
+passes=${PASSES:-15}
 paths=${PATHS:-5000}
 secrets=${SECRETS:-1000}
 export LC_ALL=C.UTF-8
 
+[ -r /proc/self/schedstat ] || { echo "only Linux says what a process ran: there is no /proc/self/schedstat" >&2; exit 2; }
 for need in nix-daemon git jq; do
     command -v "$need" >/dev/null || { echo "there is no $need here; tests/run.sh installs what is missing" >&2; exit 2; }
 done

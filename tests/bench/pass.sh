@@ -27,11 +27,13 @@ pass_by_hand() {
     revision=$(git_in_work rev-parse HEAD)
     modified=$(git_in_work log -1 --format=%ct)
     count=$(git_in_work rev-list --count HEAD)
-    # The tree is in the store before the clock runs: getting it there is the agent's own cost.
+    # The tree is in the store before the clock runs: getting it there counts as the agent's own.
     rm -rf "$home/tree"
     mkdir -p "$home/tree/source"
     git_in_work archive HEAD | tar -x -C "$home/tree/source"
-    source=$(in_nix nix-store --add "$home/tree/source")
+    wall in_nix nix-store --add "$home/tree/source"
+    source=$(<"$home/said")
+    printf '(not counted) nix-store --add %s\n' "$took" >>"$home/steps"
     hash=$(in_nix nix hash path "$home/tree/source")
     by_hand=0
     expression=$(entry metadata)

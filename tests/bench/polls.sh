@@ -9,8 +9,8 @@ last_check() {
 # Waits for one poll and what follows it, into `cpu_of_poll`, in nanoseconds; a second poll before the counter
 # was read is waited for again, and counts for nothing.
 one_poll() {
-    local before until
-    for until in $(seq 400); do
+    local before
+    for _ in $(seq 400); do
         last_check
         if [ "$checked" != "$seen" ]; then
             seen=$checked

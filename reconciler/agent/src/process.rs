@@ -386,7 +386,10 @@ mod tests {
     async fn a_line_without_an_end_comes_in_pieces() {
         let longest = usize::try_from(LINE_LIMIT).unwrap();
         let mut lengths = Vec::new();
-        let script = format!("head -c {} /dev/zero | tr '\\0' x >&2; echo end >&2", 2 * longest + 5);
+        let script = format!(
+            "head -c {} /dev/zero | tr '\\0' x >&2; echo end >&2",
+            2 * longest + 5
+        );
         let finished = shell(&script, Duration::from_secs(20))
             .run(&mut |line| lengths.push(line.len()))
             .await

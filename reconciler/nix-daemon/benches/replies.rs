@@ -1,17 +1,16 @@
 //! What the client itself costs: decoding long replies, and discovering a closure.
 //!
-//! The other end is a thread that gives prepared answers over a socket pair's cousin, a unix socket in a
-//! temporary folder, so that neither a store nor a daemon is measured.
+//! The other end is a thread that gives prepared answers over a unix socket in a temporary folder, so that
+//! neither a store nor a daemon is measured.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a bench ends where something is not as it has to be"
 )]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use nix_daemon_client::{
-    BuildMode, Client, ConnectOptions, DerivedPath, Outputs, Progress, StorePath,
-};
+use nix_daemon_client::{BuildMode, Client, ConnectOptions, DerivedPath, Outputs, Progress, StorePath};
 use std::collections::BTreeSet;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -73,7 +72,11 @@ impl Answers {
             number(&mut out, 1);
             text(&mut out, "");
             text(&mut out, &"a1".repeat(32));
-            let references = if n == 0 { Vec::new() } else { vec![path(n - 1), path(n / 2)] };
+            let references = if n == 0 {
+                Vec::new()
+            } else {
+                vec![path(n - 1), path(n / 2)]
+            };
             list(&mut out, &references);
             number(&mut out, 1_700_000_000);
             number(&mut out, 112);
@@ -148,7 +151,11 @@ fn speak(stream: &UnixStream, answers: &Answers) -> std::io::Result<()> {
         match read_number(&mut input)? {
             QUERY_PATH_INFO => {
                 let asked = read_text(&mut input)?;
-                let n: usize = asked.rsplit('-').next().and_then(|n| n.parse().ok()).expect("one of ours");
+                let n: usize = asked
+                    .rsplit('-')
+                    .next()
+                    .and_then(|n| n.parse().ok())
+                    .expect("one of ours");
                 output.write_all(&answers.infos[n])?;
             }
             QUERY_VALID_PATHS => {
@@ -230,7 +237,9 @@ fn replies(criterion: &mut Criterion) {
     });
     group.throughput(Throughput::Elements(MESSAGES));
     let target = DerivedPath::Built {
-        drv: "/nix/store/00000000000000000000000000000000-made.drv".parse().expect("a derivation"),
+        drv: "/nix/store/00000000000000000000000000000000-made.drv"
+            .parse()
+            .expect("a derivation"),
         outputs: Outputs::All,
     };
     group.bench_function("20000 messages of progress", |bencher| {

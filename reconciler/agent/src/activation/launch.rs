@@ -17,7 +17,6 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
-use unix::sys::signal::{Signal, killpg};
 
 /// How often the result is looked for: small beside any activation, and a read of a missing file each.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -167,13 +166,7 @@ impl Launcher {
                 let deadline = Instant::now() + self.limit;
                 loop {
                     let started = systemd
-                        .start(
-                            files,
-                            invocation,
-                            &self.environment,
-                            shell.as_os_str(),
-                            self.limit,
-                        )
+                        .start(files, invocation, &self.environment, self.limit)
                         .await
                         .map_err(LaunchError::Systemd)?;
                     match started {
@@ -232,12 +225,14 @@ impl Launcher {
         let end = tokio::select! {
             biased;
             exit = ended => End::Exited(exit),
-            () = lost(files, handle) => {
-                if let Err(error) = files.exit() {
+            () = lost(files, handle) => match files.exit() {
+                Ok(Some(exit)) => End::Exited(exit),
+                Ok(None) => End::Lost,
+                Err(error) => {
                     tracing::warn!("{}: {error}", files.result);
+                    End::Lost
                 }
-                return End::Lost;
-            }
+            },
             () = sleep(self.limit) => {
                 handle.end(files).await;
                 End::TimedOut(self.limit)

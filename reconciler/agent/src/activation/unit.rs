@@ -85,7 +85,8 @@ impl Systemd {
             shell.display(),
             result = files.result,
         );
-        let mut command = self.command("systemd-run", START_LIMIT)
+        let mut command = self
+            .command("systemd-run", START_LIMIT)
             .args(["--collect", "--no-ask-password", "--quiet", "--service-type=exec"])
             .arg(format!("--unit={}", invocation.unit))
             .arg("-p")
@@ -115,7 +116,8 @@ impl Systemd {
 
     /// Asks what became of a unit.
     pub(super) async fn presence(&self, unit: &str) -> Presence {
-        let asked = self.command("systemctl", ASK_LIMIT)
+        let asked = self
+            .command("systemctl", ASK_LIMIT)
             .args(["show", "--property=LoadState,ActiveState,Job", unit])
             .run(&mut |_| {})
             .await;
@@ -133,7 +135,8 @@ impl Systemd {
     pub(super) async fn end(&self, unit: &str) {
         for arguments in [["kill", "--signal=SIGKILL"], ["stop", "--no-block"]] {
             // Where systemd does not answer, `RuntimeMaxSec=` ends it.
-            let _ = self.command("systemctl", ASK_LIMIT)
+            let _ = self
+                .command("systemctl", ASK_LIMIT)
                 .args(arguments)
                 .arg(unit)
                 .run(&mut |_| {})

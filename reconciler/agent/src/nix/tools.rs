@@ -72,6 +72,8 @@ impl NixTools {
         };
         let said = Command::new(&tools.nix, Duration::from_secs(30))
             .arg("--version")
+            // Without one it wants an entry in the user database.
+            .env("HOME", "/")
             .run(&mut |_| {})
             .await
             .map_err(ToolError::Version)?;

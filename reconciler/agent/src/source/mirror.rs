@@ -117,6 +117,8 @@ impl Mirror {
 
     /// What was fetched last can be read: the least that makes the next fetch right, for it builds on it.
     fn check(&self) -> Result<(), git2::Error> {
+        // It names a branch that need not exist; an empty one is what a power cut leaves, and no fetch takes it.
+        self.repository.find_reference("HEAD")?;
         for reference in self.repository.references_glob(&format!("{TRACKING}*"))? {
             reference?.peel_to_commit()?.tree()?;
         }
