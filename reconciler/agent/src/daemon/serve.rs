@@ -193,7 +193,7 @@ async fn make(
         let _ = station.journal.close_passes(&ended.summary, station.now());
         Some(ended)
     };
-    let mut worker = match Worker::start(&station.config, request).await {
+    let mut worker = match Worker::start(&station.config, &station.settings.fleet.urls, request).await {
         Ok(worker) => worker,
         Err(error) => return failed(&error),
     };

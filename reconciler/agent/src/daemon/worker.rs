@@ -6,6 +6,7 @@
 use super::lock::{Lock, LockError};
 use crate::exit::Outcome;
 use crate::pass::{Ended, Progress, Request, World, pass};
+use crate::source::NO_CERTIFICATES;
 use camino::Utf8Path;
 use std::io::{self, Write};
 use std::process::Stdio;
@@ -51,14 +52,22 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts a pass.
-    pub(super) async fn start(config: &Utf8Path, request: &Request) -> Result<Worker, WorkerError> {
+    pub(super) async fn start(
+        config: &Utf8Path,
+        urls: &[String],
+        request: &Request,
+    ) -> Result<Worker, WorkerError> {
         // This very binary, also after an upgrade replaced or collected it.
         let binary = if cfg!(target_os = "linux") {
             "/proc/self/exe".into()
         } else {
             std::env::current_exe().map_err(WorkerError::Start)?
         };
-        let mut child = Command::new(binary)
+        let mut command = Command::new(binary);
+        if !urls.iter().any(|url| url.starts_with("https://")) {
+            command.envs(NO_CERTIFICATES);
+        }
+        let mut child = command
             .args(["--config", config.as_str(), "pass"])
             // What is typed at a terminal is for the agent; it stops the pass itself.
             .process_group(0)

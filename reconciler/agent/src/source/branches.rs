@@ -11,8 +11,7 @@ pub(super) const HEADS: &str = "refs/heads/";
 pub(super) fn is_name(name: &str) -> bool {
     let forbidden = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
     let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
-    name != "@"
-        && !name.starts_with('-')
+    !name.starts_with('-')
         && !name.ends_with('.')
         && !name.contains("..")
         && !name.contains("@{")
@@ -38,8 +37,8 @@ mod tests {
     fn names_are_those_that_git_takes() {
         let good = ["main", "release/26.05", "a@b", "ünïcode", "a.b", "HEAD2"];
         let bad = [
-            "", "@", "-x", "a b", "a..b", "a@{b", "a/", "/a", "a//b", ".a", "a/.b", "a.lock", "a.lock/b",
-            "a.", "a~", "a^", "a:b", "a?", "a*", "a[", "a\\b", "a\u{7f}",
+            "", "-x", "a b", "a..b", "a@{b", "a/", "/a", "a//b", ".a", "a/.b", "a.lock", "a.lock/b", "a.",
+            "a~", "a^", "a:b", "a?", "a*", "a[", "a\\b", "a\u{7f}",
         ];
         for (names, expected) in [(good.as_slice(), true), (bad.as_slice(), false)] {
             for name in names {

@@ -41,6 +41,7 @@ mod upstream;
 mod walk;
 
 pub use advertisement::AdvertisementError;
+pub use child::NO_CERTIFICATES;
 pub use commit::{CommitInfo, CommitSignature};
 pub use credentials::{CredentialsError, Offered};
 pub use failure::{Failures, HostKey, LibgitError, RemoteError, UrlFailure};
