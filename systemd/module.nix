@@ -62,8 +62,8 @@ in
     systemd.services.reconciler = {
       wantedBy = [ "multi-user.target" ];
       path = [ config.nix.package pkgs.git pkgs.openssh config.systemd.package ];
-      # The agent activates the very system that changes its unit: it ends by itself when the transaction
-      # is over, and is started as the new one. The trigger makes a new configuration change the unit.
+      # The agent activates the very system that changes its unit: it ends by itself after the pass, and is
+      # started as the new one. The trigger makes a new configuration change the unit.
       restartIfChanged = false;
       unitConfig.X-StopOnRemoval = false;
       restartTriggers = [ configFile ];

@@ -80,6 +80,7 @@ fn now_has_its_shape() {
         "causes",
         "details",
         "generation",
+        "head",
         "hint",
         "outcome",
         "revision",

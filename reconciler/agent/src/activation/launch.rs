@@ -18,8 +18,10 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How often the result is looked for: small beside any activation, and a read of a missing file each.
-const GLANCE: Duration = Duration::from_millis(20);
+/// How often the result is looked for at first, and at the most: small beside any activation, and a read of a
+/// missing file each.
+const GLANCE: Duration = Duration::from_millis(1);
+const GLANCE_AT_MOST: Duration = Duration::from_millis(20);
 /// How long a finished activation may take to leave its result.
 const SETTLE: Duration = Duration::from_secs(5);
 /// How long an ended activation may take to be gone, so that the next one can have its name.
@@ -215,11 +217,13 @@ impl Launcher {
     /// Waits until a step has ended and is gone, whoever started it.
     async fn wait(&self, files: &Files, handle: &Handle) -> End {
         let ended = async {
+            let mut pause = GLANCE;
             loop {
                 if let Ok(Some(exit)) = files.exit() {
                     return exit;
                 }
-                sleep(GLANCE).await;
+                sleep(pause).await;
+                pause = (pause * 2).min(GLANCE_AT_MOST);
             }
         };
         let end = tokio::select! {

@@ -176,7 +176,8 @@ fn presence(shown: &str) -> Presence {
     match (value("LoadState"), value("ActiveState")) {
         ("", _) | (_, "") => Presence::Unknown,
         _ if queued => Presence::Alive,
-        ("not-found", "inactive" | "failed") => Presence::Gone,
+        // A file that systemd remembers and no longer finds is an error to it, once it has reloaded.
+        ("not-found" | "error", "inactive" | "failed") => Presence::Gone,
         (_, "inactive" | "failed") => Presence::Ended,
         (_, _) => Presence::Alive,
     }
@@ -253,6 +254,7 @@ mod tests {
             ("LoadState=loaded\nActiveState=failed\n", Presence::Ended),
             ("Job=0\nLoadState=loaded\nActiveState=inactive\n", Presence::Ended),
             ("LoadState=not-found\nActiveState=inactive\n", Presence::Gone),
+            ("LoadState=error\nActiveState=inactive\n", Presence::Gone),
             ("LoadState=not-found\n", Presence::Unknown),
             ("", Presence::Unknown),
         ] {

@@ -103,7 +103,6 @@ pub struct Ended {
     /// That commit's first line.
     pub subject: Option<String>,
     /// Where the branch was, if it was looked at.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub head: Option<String>,
     /// The generation in force after it.
     pub generation: Option<u64>,
