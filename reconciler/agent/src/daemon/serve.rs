@@ -81,7 +81,8 @@ pub async fn serve(station: &Station) -> Result<(), ServeError> {
             .map_or_else(String::new, |url| url_for_logs(url)),
     );
 
-    let origin = Origin::note(&station.config, std::env::args_os().next().map(PathBuf::from));
+    let note = || Origin::note(&station.config, std::env::args_os().next().map(PathBuf::from));
+    let mut origin = note();
     let mut memory = Memory::default();
     let mut waiting: Vec<Asked> = Vec::new();
     let mut cause = Cause::Start;
@@ -101,15 +102,19 @@ pub async fn serve(station: &Station) -> Result<(), ServeError> {
                 break;
             };
             remember(station, &request, &mut memory, &mut presence, &ended)?;
-            if origin.is_outdated() && loads(station) {
+            if !waiting.is_empty() {
+                continue;
+            }
+        }
+        if origin.is_outdated() {
+            if loads(station) {
                 tracing::info!(
                     "the agent, its unit or its configuration is another now: ending, so that the new one starts"
                 );
                 break;
             }
-            if !waiting.is_empty() {
-                continue;
-            }
+            // Told once, and looked at again when it changes again.
+            origin = note();
         }
         let next = next_poll(station, &memory);
         presence.next_pass_at = Some(next);
