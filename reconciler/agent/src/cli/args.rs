@@ -42,23 +42,9 @@ pub(super) enum Verb {
     /// Make a pass now: by the running agent, or by this command where none runs
     Now(NowOptions),
     /// Show how this machine stands
-    Status {
-        /// Print one JSON document
-        #[arg(long)]
-        json: bool,
-        /// Exit with the code of what is told
-        #[arg(long)]
-        check: bool,
-    },
+    Status(StatusOptions),
     /// Show what was activated, and what was reverted
-    History {
-        /// Print one JSON document
-        #[arg(long)]
-        json: bool,
-        /// How many activations
-        #[arg(short = 'n', long, default_value_t = 20, value_name = "NUMBER")]
-        limit: u32,
-    },
+    History(HistoryOptions),
     /// Go back to the previous generation, or to the one named, and stay there until `unpin`
     Rollback(RollbackOptions),
     /// Stay on a revision until `unpin`
@@ -66,11 +52,7 @@ pub(super) enum Verb {
     /// Follow the branch again
     Unpin,
     /// Show the age recipients of this machine: what its secrets are encrypted to
-    Keys {
-        /// Print one JSON document
-        #[arg(long)]
-        json: bool,
-    },
+    Keys(KeysOptions),
     /// Write the configuration of this machine and check that it works
     Init(InitOptions),
     /// Print a page of the reference, as it stands in docs/
@@ -108,6 +90,33 @@ pub(super) enum ReferencePage {
     Commands,
     /// docs/exit-codes.md
     ExitCodes,
+}
+
+#[derive(Debug, Default, Args)]
+pub(super) struct StatusOptions {
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Exit with the code of what is told
+    #[arg(long)]
+    pub(super) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HistoryOptions {
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+    /// How many activations
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "NUMBER")]
+    pub(super) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeysOptions {
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

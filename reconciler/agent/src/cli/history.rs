@@ -1,5 +1,6 @@
 //! `reconcile history`: what was activated and what was reverted, newest first.
 
+use super::args::HistoryOptions;
 use super::context::Context;
 use super::failure::CliError;
 use super::page;
@@ -29,7 +30,7 @@ struct Row {
     took_ms: Option<u64>,
 }
 
-pub(super) fn run(context: &Context, json: bool, limit: u32) -> Result<Outcome, CliError> {
+pub(super) fn run(context: &Context, options: &HistoryOptions) -> Result<Outcome, CliError> {
     let settings = context.settings()?;
     let Some(journal) = context.journal(&settings)? else {
         return Err(CliError::NeverRan {
@@ -37,8 +38,8 @@ pub(super) fn run(context: &Context, json: bool, limit: u32) -> Result<Outcome, 
         });
     };
     let generations = journal.generations()?;
-    let rows = rows(&generations, journal.transactions(limit)?);
-    if json {
+    let rows = rows(&generations, journal.transactions(options.limit)?);
+    if options.json {
         page::json(&rows)?;
         return Ok(Outcome::Converged);
     }

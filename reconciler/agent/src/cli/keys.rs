@@ -1,5 +1,6 @@
 //! `reconcile keys`: what the secrets of this machine are encrypted to, and where the keys were looked for.
 
+use super::args::KeysOptions;
 use super::context::Context;
 use super::failure::CliError;
 use super::page;
@@ -22,7 +23,7 @@ struct Recipient {
     path: String,
 }
 
-pub(super) fn run(context: &Context, json: bool) -> Result<Outcome, CliError> {
+pub(super) fn run(context: &Context, options: &KeysOptions) -> Result<Outcome, CliError> {
     let settings = context.settings()?;
     let (identities, problems) = Identities::load(&sources(&settings.identity, &[]));
     let keys = Keys {
@@ -38,7 +39,7 @@ pub(super) fn run(context: &Context, json: bool) -> Result<Outcome, CliError> {
         problems: problems.iter().map(ToString::to_string).collect(),
     };
     let found = !keys.recipients.is_empty();
-    if json {
+    if options.json {
         page::json(&keys)?;
     } else {
         let mut text = String::new();

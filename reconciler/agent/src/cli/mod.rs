@@ -17,7 +17,7 @@ mod rollback;
 mod status;
 mod style;
 
-use args::{Arguments, Verb};
+use args::{Arguments, StatusOptions, Verb};
 use clap::Parser;
 use context::Context;
 use failure::CliError;
@@ -53,18 +53,18 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: Arguments, style: style::Style) -> Result<crate::exit::Outcome, CliError> {
     let context = Context::new(&arguments, style);
-    match arguments.verb.unwrap_or(Verb::Status {
-        json: false,
-        check: false,
-    }) {
+    match arguments
+        .verb
+        .unwrap_or_else(|| Verb::Status(StatusOptions::default()))
+    {
         Verb::Agent => agent::run(&context),
         Verb::Now(options) => now::run(&context, &options),
-        Verb::Status { json, check } => status::run(&context, json, check),
-        Verb::History { json, limit } => history::run(&context, json, limit),
+        Verb::Status(options) => status::run(&context, &options),
+        Verb::History(options) => history::run(&context, &options),
         Verb::Pin(options) => pin::pin(&context, &options),
         Verb::Unpin => pin::unpin(&context),
         Verb::Rollback(options) => rollback::run(&context, &options),
-        Verb::Keys { json } => keys::run(&context, json),
+        Verb::Keys(options) => keys::run(&context, &options),
         Verb::Init(options) => init::run(&context, &options),
         Verb::Reference { page } => reference::run(page),
         Verb::ActivationRunner {

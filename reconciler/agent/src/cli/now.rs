@@ -33,7 +33,12 @@ pub(super) fn run(context: &Context, options: &NowOptions) -> Result<Outcome, Cl
             Insistence::Asked
         },
     };
-    let ended = make(context, &request, options.json)?;
+    let detail = if options.json {
+        Detail::Quiet
+    } else {
+        context.detail
+    };
+    let ended = make(context, &request, detail)?;
     if options.json {
         page::json(&ended)?;
         return Ok(ended.outcome);
@@ -43,9 +48,8 @@ pub(super) fn run(context: &Context, options: &NowOptions) -> Result<Outcome, Cl
 }
 
 /// Makes a pass, wherever it can be made.
-pub(super) fn make(context: &Context, request: &Request, silent: bool) -> Result<Ended, CliError> {
+pub(super) fn make(context: &Context, request: &Request, detail: Detail) -> Result<Ended, CliError> {
     let settings = context.settings()?;
-    let detail = if silent { Detail::Quiet } else { context.detail };
     let mut display = Display::new(context.style, detail);
     let mut show = |event: Progress| display.show(&event);
     block_on(async {

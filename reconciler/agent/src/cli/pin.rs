@@ -109,7 +109,7 @@ fn make(context: &Context, cause: Cause) -> Result<Ended, CliError> {
         depth: Depth::Whole,
         insistence: Insistence::Asked,
     };
-    now::make(context, &request, false)
+    now::make(context, &request, context.detail)
 }
 
 fn pass(context: &Context, cause: Cause) -> Result<Outcome, CliError> {

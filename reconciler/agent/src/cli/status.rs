@@ -1,5 +1,6 @@
 //! `reconcile status`: how the machine stands, the sentence first.
 
+use super::args::StatusOptions;
 use super::context::{Context, Detail};
 use super::failure::CliError;
 use super::page;
@@ -9,17 +10,17 @@ use crate::status::{Health, Status, Sync, gather};
 use crate::text;
 use jiff::Timestamp;
 
-pub(super) fn run(context: &Context, json: bool, check: bool) -> Result<Outcome, CliError> {
+pub(super) fn run(context: &Context, options: &StatusOptions) -> Result<Outcome, CliError> {
     let settings = context.settings()?;
     let journal = context.journal(&settings)?;
     let now = Timestamp::now();
     let status = gather(&settings, journal.as_ref(), now)?;
-    if json {
+    if options.json {
         page::json(&status)?;
     } else {
         page::text(&human(context, &status, now))?;
     }
-    Ok(if check {
+    Ok(if options.check {
         status.outcome()
     } else {
         Outcome::Converged

@@ -57,7 +57,7 @@ pub fn gather(
         let on_head = converged.as_ref() == Some(&head);
         status.sync = sync(
             &head,
-            on_head,
+            converged.as_deref(),
             status.pin.as_ref(),
             &status.quarantine,
             last.as_ref(),
@@ -116,7 +116,7 @@ fn fleet(settings: &Settings, presence: &Presence) -> FleetStatus {
 
 fn sync(
     head: &str,
-    on_head: bool,
+    converged: Option<&str>,
     pin: Option<&Pin>,
     quarantine: &[Quarantined],
     last: Option<&PassRecord>,
@@ -125,7 +125,7 @@ fn sync(
         .filter(|pass| pass.revision.as_deref() == Some(head) || pass.revision.is_none())
         .and_then(|pass| pass.outcome.as_deref())
         .and_then(Outcome::from_name);
-    match (pin, on_head) {
+    match (pin, converged == Some(head)) {
         (Some(_), _) => Sync::Pinned,
         (None, true) => Sync::Synced,
         (None, false) if quarantine.iter().any(|entry| entry.revision == head) => Sync::Quarantined,

@@ -12,4 +12,4 @@ mod tests;
 pub use carry::{Carrier, CarryError, Ended, advance, carry};
 pub use failure::{Failure, Health};
 pub use intent::{Intent, Previous};
-pub use state::{Activation, Effect, Event, IllegalStep, Restart, State, Way, effect, step};
+pub use state::{Activation, Effect, Event, IllegalStep, Reach, Restart, State, Way, effect, step};

@@ -8,15 +8,25 @@ use crate::class::{Action, BootEntry, Judgement, Surface};
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
+/// How far the way forth went: everything up to there has to be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// At the most the secrets were swapped.
+    Secrets,
+    /// The new toplevel was activated, at least in part.
+    Toplevel,
+    /// The profile may point at it, and the boot default too.
+    Profile,
+}
+
 /// The way back: why, and how far the way forth had gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Way {
     /// Why it turned back.
     pub failure: Failure,
-    /// Whether the new toplevel was activated, at least in part.
-    pub activated: bool,
-    /// Whether the profile may point at it.
-    pub profiled: bool,
+    /// How far the way forth had gone.
+    pub reach: Reach,
     /// Why the old secrets could not be put in force again, if they could not: the old toplevel comes back all
     /// the same, and a person is told.
     #[serde(default)]
@@ -233,11 +243,10 @@ pub fn effect(state: &State, intent: &Intent) -> Effect {
 /// Where an event leads from a state.
 pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, IllegalStep> {
     let surface = surface(intent);
-    let back = |failure, activated, profiled| {
+    let back = |failure, reach| {
         Ok(State::RestoringSecrets(Way {
             failure,
-            activated,
-            profiled,
+            reach,
             secrets_lost: None,
         }))
     };
@@ -258,16 +267,16 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         Some(revert) => State::RevertFailed { way, revert },
     };
     let after_return = |way: Way| {
-        if way.profiled {
+        if way.reach == Reach::Profile {
             State::RestoringProfile(way)
         } else {
             back_again(way)
         }
     };
-    let after_secrets = |way: Way| match (&intent.previous, way.activated) {
-        (_, false) => after_return(way),
-        (Some(_), true) => State::Returning(way),
-        (None, true) => State::RevertFailed {
+    let after_secrets = |way: Way| match (&intent.previous, way.reach) {
+        (_, Reach::Secrets) => after_return(way),
+        (Some(_), _) => State::Returning(way),
+        (None, _) => State::RevertFailed {
             way,
             revert: Failure::NoPrevious,
         },
@@ -275,15 +284,17 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
     match (state, event) {
         (State::Intended, Event::Begun) => Ok(State::SwappingSecrets),
         (State::SwappingSecrets, Event::SecretsInForce) => Ok(State::Activating),
-        (State::SwappingSecrets, Event::Failed(failure)) => back(failure, false, false),
+        (State::SwappingSecrets, Event::Failed(failure)) => back(failure, Reach::Secrets),
         (State::Activating, Event::Activated(Activation::Live(health))) => Ok(if surface.shows_what_runs() {
             State::Verifying { health }
         } else {
             State::Probing { health }
         }),
-        (State::Activating, Event::Activated(Activation::Untouched(failure))) => back(failure, false, false),
+        (State::Activating, Event::Activated(Activation::Untouched(failure))) => {
+            back(failure, Reach::Secrets)
+        }
         (State::Activating, Event::Activated(Activation::Broken(failure)) | Event::Failed(failure)) => {
-            back(failure, true, false)
+            back(failure, Reach::Toplevel)
         }
         (State::Verifying { health }, Event::Observed(found)) => {
             if found.as_ref() == Some(&intent.toplevel) {
@@ -293,8 +304,7 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
                     Failure::NotCurrent {
                         found: found.map(Utf8PathBuf::into_string),
                     },
-                    true,
-                    false,
+                    Reach::Toplevel,
                 )
             }
         }
@@ -302,11 +312,11 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             if regressed.is_empty() {
                 Ok(State::SettingProfile { health })
             } else {
-                back(Failure::Probes(regressed), true, false)
+                back(Failure::Probes(regressed), Reach::Toplevel)
             }
         }
         (State::SettingProfile { health }, Event::ProfileSet(profile)) => Ok(after_profile(health, profile)),
-        (State::SettingProfile { .. }, Event::Failed(failure)) => back(failure, true, true),
+        (State::SettingProfile { .. }, Event::Failed(failure)) => back(failure, Reach::Profile),
         (State::SettingBoot { health, profile }, Event::Activated(Activation::Live(_))) => {
             Ok(State::VerifyingBoot { health, profile })
         }
@@ -314,14 +324,14 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             State::SettingBoot { .. },
             Event::Activated(Activation::Untouched(failure) | Activation::Broken(failure))
             | Event::Failed(failure),
-        ) => back(Failure::Boot(failure.to_string()), true, true),
+        ) => back(Failure::Boot(failure.to_string()), Reach::Profile),
         (State::VerifyingBoot { health, profile }, Event::BootObserved(boot)) => match boot {
             BootEntry::Verified | BootEntry::Unverified => Ok(State::Committed {
                 health,
                 profile,
                 boot,
             }),
-            BootEntry::Missing => back(Failure::NoBootEntry, true, true),
+            BootEntry::Missing => back(Failure::NoBootEntry, Reach::Profile),
         },
 
         (State::RestoringSecrets(way), Event::SecretsInForce) => Ok(after_secrets(way)),
@@ -356,7 +366,7 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         ) => Ok(State::RevertFailed { way, revert }),
 
         // Nothing had been touched, or everything has been said.
-        (State::Intended, Event::Restarted(_)) => back(Failure::Lost, false, false),
+        (State::Intended, Event::Restarted(_)) => back(Failure::Lost, Reach::Secrets),
         (
             state @ (State::Committed { .. } | State::Reverted(_) | State::RevertFailed { .. }),
             Event::Restarted(_),
@@ -367,17 +377,17 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         (
             State::SwappingSecrets | State::Activating | State::Verifying { .. } | State::Probing { .. },
             Event::Restarted(Restart::OtherBoot),
-        ) => back(Failure::Rebooted, true, false),
+        ) => back(Failure::Rebooted, Reach::Toplevel),
         // The probes had passed: going on is as safe as going back, and shorter, if it is what booted.
         (State::SettingProfile { health }, Event::Restarted(Restart::OtherBoot)) => {
             if surface.has_boot_step() {
-                back(Failure::Rebooted, true, true)
+                back(Failure::Rebooted, Reach::Profile)
             } else {
                 Ok(State::SettingProfile { health })
             }
         }
         (State::SettingBoot { .. } | State::VerifyingBoot { .. }, Event::Restarted(Restart::OtherBoot)) => {
-            back(Failure::Rebooted, true, true)
+            back(Failure::Rebooted, Reach::Profile)
         }
         // The boot may have undone any part of the way back: it is gone again from its beginning.
         (
@@ -388,7 +398,7 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             | State::RestoringBoot(way),
             Event::Restarted(Restart::OtherBoot),
         ) => Ok(State::RestoringSecrets(Way {
-            activated: true,
+            reach: way.reach.max(Reach::Toplevel),
             ..way
         })),
         (state, event) => Err(IllegalStep { state, event }),
