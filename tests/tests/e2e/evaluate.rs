@@ -161,6 +161,21 @@ fn a_policy_that_cannot_be_read_is_not_followed() {
 }
 
 #[test]
+fn a_policy_that_is_no_file_is_not_followed() {
+    let stage = Stage::new();
+    let never = "[policy.probes.never]\ncommand = [\"/bin/false\"]\n";
+    stage.fleet.write("reconciler.toml", never);
+    stage.fleet.publish("a policy");
+    stage.host.now(0);
+    stage.fleet.remove("reconciler.toml");
+    stage.fleet.link("reconciler.toml", "elsewhere.toml");
+    stage.fleet.motd("cinnabar", "second");
+    stage.fleet.publish("a link where the policy was");
+    stage.host.run(&["now"]).ended(0).says("stays in force");
+    assert_eq!(stage.host.motd(), "second");
+}
+
+#[test]
 fn policies_that_contradict_each_other() {
     let stage = Stage::new();
     let probe = "[policy.probes.slow]\ncommand = [\"/bin/true\"]\ntimeout = \"2h\"\n";

@@ -236,6 +236,22 @@ fn a_remote_that_cannot_be_reached_any_more() {
 }
 
 #[test]
+fn a_configuration_that_cannot_be_read_any_more() {
+    // With it in force the agent could never hear of the commit that mends it.
+    let stage = Stage::new();
+    let before = stage.host.picture(&stage.store).without_activations();
+    let hook = format!("echo '[flet]' >>{}\n", stage.host.config().display());
+    stage.push_bad(|fleet| fleet.fault("cinnabar", "hook", &hook));
+    let ended = stage.host.run(&["now", "--json"]).ended(16).json();
+    let summary = ended["summary"].as_str().unwrap();
+    assert!(
+        summary.contains("configuration") && summary.contains("flet"),
+        "{ended:#}"
+    );
+    assert_eq!(stage.host.picture(&stage.store).without_activations(), before);
+}
+
+#[test]
 fn a_boot_loader_that_lost_the_entry() {
     Stage::new().reverts("the boot loader has no entry", |fleet| {
         fleet.fault("cinnabar", "boot-lost", "");

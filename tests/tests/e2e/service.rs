@@ -228,3 +228,29 @@ fn nobody_else_asks_the_agent() {
     run(&mut command, Duration::from_secs(30)).ended(1).says("root");
     assert_eq!(stage.host.status()["last_pass"], passes);
 }
+
+#[test]
+fn a_changed_configuration_is_taken_up_and_a_broken_one_is_not() {
+    let mut stage = Stage::new();
+    let good = std::fs::read_to_string(stage.host.config()).unwrap();
+    let write = |host: &Host, text: &str| host.write("etc/reconciler/config.toml", text, 0o644);
+    write(&stage.host, &format!("{good}[flet]\n"));
+    stage.agent.until("it says that it cannot be used", || {
+        stage
+            .agent
+            .log()
+            .contains("cannot be used, so the old one stays in force")
+    });
+    write(&stage.host, &good);
+    stage.agent.until("it ends for the one that can", || {
+        stage.agent.log().contains("ending, so that the new one starts")
+    });
+    stage
+        .agent
+        .until("it is gone", || stage.agent.log().contains("stopped"));
+    stage.host.set("fleet.poll", "\"2s\"");
+    stage.agent = stage.host.agent();
+    stage.fleet.motd("cinnabar", "after");
+    stage.fleet.publish("for the agent that follows");
+    stage.synced();
+}

@@ -269,6 +269,25 @@ fn a_failing_way_back_is_told_and_final() {
 }
 
 #[test]
+fn lost_secrets_do_not_keep_the_old_toplevel_away() {
+    let intent = intent(Class::Nixos, Some(OLD));
+    let mut host = FakeHost::new(Some(Fault::Probe));
+    let mut state = State::Intended;
+    while !matches!(state, State::RestoringSecrets(_)) {
+        let event = host.perform(effect(&state, &intent));
+        state = step(state, event, &intent).unwrap();
+    }
+    let lost = Failure::Secrets("gone".to_owned());
+    let state = step(state, Event::Failed(lost.clone()), &intent).unwrap();
+    let state = run(&mut host, &intent, state);
+    assert!(
+        matches!(&state, State::RevertFailed { revert, .. } if *revert == lost),
+        "{state:?}"
+    );
+    assert_eq!(host.current.as_deref().map(|path| path.as_str()), Some(OLD));
+}
+
+#[test]
 fn with_nothing_to_go_back_to_a_person_is_called_only_if_something_was_touched() {
     let intent = intent(Class::Nixos, None);
     let broken = run(&mut FakeHost::new(Some(Fault::Broken)), &intent, State::Intended);
