@@ -23,6 +23,30 @@ pub enum Class {
 }
 
 impl Class {
+    /// Every class.
+    pub const ALL: [Self; 5] = [
+        Self::Nixos,
+        Self::Darwin,
+        Self::HomeManager,
+        Self::SystemManager,
+        Self::Custom,
+    ];
+
+    /// The class of a spelling.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == name)
+    }
+
+    /// The group that owns secrets unless the entry says otherwise, as clan-core has it.
+    #[must_use]
+    pub const fn secrets_group(self) -> &'static str {
+        match self {
+            Self::Darwin => "wheel",
+            _ => "root",
+        }
+    }
+
     /// The spelling in Nix and in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -48,16 +72,11 @@ mod tests {
 
     #[test]
     fn the_spelling_is_the_same_in_json_and_in_text() {
-        for class in [
-            Class::Nixos,
-            Class::Darwin,
-            Class::HomeManager,
-            Class::SystemManager,
-            Class::Custom,
-        ] {
+        for class in Class::ALL {
             let json = serde_json::to_value(class).unwrap();
             assert_eq!(json, serde_json::Value::from(class.as_str()));
             assert_eq!(serde_json::from_value::<Class>(json).unwrap(), class);
+            assert_eq!(Class::from_name(class.as_str()), Some(class));
         }
         assert!(serde_json::from_str::<Class>(r#""windows""#).is_err());
     }

@@ -2,10 +2,9 @@
 
 mod custom;
 mod identify;
-mod kind;
 mod nixos;
 mod surface;
 
 pub use identify::{IdentifyError, identify};
-pub use kind::Class;
+pub use reconciler_inventory::Class;
 pub use surface::{Action, BootEntry, Invocation, Judgement, Surface};

@@ -105,7 +105,7 @@ fn rows(generations: &[Generation], transactions: Vec<TransactionRecord>) -> Vec
                 kind: known.map(|known| known.record.kind),
                 revision: record.intent.revision,
                 subject: record.intent.subject,
-                class: record.intent.class.name().to_owned(),
+                class: record.intent.class.as_str().to_owned(),
                 toplevel: record.intent.toplevel.to_string(),
                 secrets: record.intent.secrets,
                 outcome: match (record.outcome, known.map(|known| known.record.kind)) {

@@ -253,7 +253,7 @@ async fn adopt(world: &World, candidate: &Candidate) -> Result<Generation, PassE
     let record = crate::journal::NewGeneration {
         revision: candidate.revision.clone(),
         subject: candidate.subject.clone(),
-        class: candidate.class.name().to_owned(),
+        class: candidate.class.as_str().to_owned(),
         system: candidate.system.clone(),
         tags: candidate.tags.clone(),
         toplevel: candidate.toplevel.to_string(),

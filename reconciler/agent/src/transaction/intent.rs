@@ -56,7 +56,7 @@ impl Intent {
         NewGeneration {
             revision: self.revision.clone(),
             subject: self.subject.clone(),
-            class: self.class.name().to_owned(),
+            class: self.class.as_str().to_owned(),
             system: self.system.clone(),
             tags: self.tags.clone(),
             toplevel: self.toplevel.to_string(),
