@@ -8,6 +8,7 @@ use crate::journal::{Generation, GenerationKind, Quarantined};
 use crate::nix::{NixTools, Profile, Roots};
 use crate::text;
 use crate::transaction::{self, Ended, Failure, Health, Intent, Previous, State, carry};
+use jiff::Timestamp;
 use reconciler_policies::{Policy, Stage};
 use reconciler_vars::Requirements;
 use std::time::Instant;
@@ -187,14 +188,7 @@ fn reverted(
             &reason,
         )?);
     } else {
-        world.journal.add_quarantine(&Quarantined {
-            revision: intent.revision.clone(),
-            toplevel: intent.toplevel.to_string(),
-            reason,
-            cause: failure.cause(),
-            since: at,
-            until: None,
-        })?;
+        quarantine(world, intent, &failure, reason, at)?;
     }
     Ok(PassError::Reverted {
         revision: intent.revision.clone(),
@@ -206,6 +200,24 @@ fn reverted(
             .as_ref()
             .map(|previous| previous.toplevel.to_string()),
     })
+}
+
+/// Remembers that this commit's toplevel failed, until the commit changes.
+fn quarantine(
+    world: &World,
+    intent: &Intent,
+    failure: &Failure,
+    reason: String,
+    since: Timestamp,
+) -> Result<(), PassError> {
+    Ok(world.journal.add_quarantine(&Quarantined {
+        revision: intent.revision.clone(),
+        toplevel: intent.toplevel.to_string(),
+        reason,
+        cause: failure.cause(),
+        since,
+        until: None,
+    })?)
 }
 
 fn revert_failed(
@@ -220,14 +232,7 @@ fn revert_failed(
     world
         .journal
         .end_transaction(id, crate::exit::Outcome::RevertFailed, Some(&reason), None, at)?;
-    world.journal.add_quarantine(&Quarantined {
-        revision: intent.revision.clone(),
-        toplevel: intent.toplevel.to_string(),
-        reason,
-        cause: failure.cause(),
-        since: at,
-        until: None,
-    })?;
+    quarantine(world, intent, &failure, reason, at)?;
     let command = intent.previous.as_ref().and_then(|previous| {
         let surface = Surface::of(previous.class)?;
         let invocation = surface.invocation(&previous.toplevel, crate::class::Action::Return)?;
