@@ -48,12 +48,8 @@ impl Context {
 
     /// Reads the configuration.
     pub(super) fn settings(&self) -> Result<Settings, CliError> {
-        let fragment = config::load(&self.config)?;
         let host = host::host_name().map_err(CliError::Host)?;
-        Settings::resolve(fragment, &host).map_err(|source| CliError::Settings {
-            file: self.config.clone(),
-            source,
-        })
+        Ok(config::read(&self.config, &host)?)
     }
 
     /// Opens everything that a pass needs.

@@ -2,7 +2,7 @@
 
 use super::style::{Paint, Stream, Style};
 use crate::activation::RunnerError;
-use crate::config::{ConfigError, SettingsError};
+use crate::config::{ConfigError, SettingsError, UnusableConfig};
 use crate::daemon::{AskError, LockError, ServeError, WorkerError};
 use crate::durable::DurableError;
 use crate::exit::Outcome;
@@ -18,12 +18,7 @@ use std::io::{self, Write};
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
     #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error("{file}: {source}")]
-    Settings {
-        file: Utf8PathBuf,
-        source: SettingsError,
-    },
+    Config(#[from] UnusableConfig),
     #[error(transparent)]
     Host(HostError),
     #[error("cannot start the runtime")]
@@ -77,7 +72,6 @@ impl CliError {
     pub(super) fn outcome(&self) -> Outcome {
         match self {
             CliError::Config(_)
-            | CliError::Settings { .. }
             | CliError::NoGeneration { .. }
             | CliError::NoPrevious
             | CliError::Revision { .. }
@@ -114,13 +108,13 @@ impl CliError {
     fn hint(&self) -> Option<String> {
         let text = |text: &str| Some(text.to_owned());
         match self {
-            CliError::Config(ConfigError::Missing { .. }) => {
+            CliError::Config(UnusableConfig::Read(ConfigError::Missing { .. })) => {
                 text("`reconcile init URL` writes one; `--config FILE` names another")
             }
-            CliError::Settings {
+            CliError::Config(UnusableConfig::Settings {
                 source: SettingsError::NoUrl,
                 ..
-            } => text("add `url = \"https://…\"` below `[fleet]`"),
+            }) => text("add `url = \"https://…\"` below `[fleet]`"),
             CliError::Journal(JournalError::Newer { .. })
             | CliError::World(WorldError::Journal(JournalError::Newer { .. })) => {
                 text("a newer agent wrote it: run that one, or move the journal away to begin anew")

@@ -4,7 +4,7 @@ use super::args::InitOptions;
 use super::context::{Context, block_on};
 use super::failure::CliError;
 use super::page;
-use crate::config::{self, Settings};
+use crate::config::{self, Settings, UnusableConfig};
 use crate::durable::{self, Lasting};
 use crate::exit::Outcome;
 use crate::host;
@@ -20,11 +20,11 @@ pub(super) fn run(context: &Context, options: &InitOptions) -> Result<Outcome, C
     let page = toml(options);
     // Checked before it is written: a configuration that cannot be read back helps nobody.
     let name = host::host_name().map_err(CliError::Host)?;
-    let settings =
-        Settings::resolve(config::parse(file, &page)?, &name).map_err(|source| CliError::Settings {
-            file: file.clone(),
-            source,
-        })?;
+    let fragment = config::parse(file, &page).map_err(UnusableConfig::Read)?;
+    let settings = Settings::resolve(fragment, &name).map_err(|source| UnusableConfig::Settings {
+        file: file.clone(),
+        source,
+    })?;
     if let Some(folder) = file.parent()
         && !folder.exists()
     {

@@ -1,6 +1,6 @@
 //! Finding, reading and merging the configuration files.
 
-use super::Fragment;
+use super::{Fragment, Settings, SettingsError};
 use camino::{Utf8Path, Utf8PathBuf};
 use reconciler_policies::{DocumentError, document};
 use std::io;
@@ -34,6 +34,31 @@ pub enum ConfigError {
         /// What is wrong, and in which line.
         source: DocumentError,
     },
+}
+
+/// A configuration that the agent could not start with.
+#[derive(Debug, thiserror::Error)]
+pub enum UnusableConfig {
+    /// It cannot be read.
+    #[error(transparent)]
+    Read(#[from] ConfigError),
+    /// It can be read, and makes no sense.
+    #[error("{file}: {source}")]
+    Settings {
+        /// The file.
+        file: Utf8PathBuf,
+        /// What is wrong.
+        source: SettingsError,
+    },
+}
+
+/// Reads `file` and what lies beside it into settings; `host_name` is the machine's name unless one is set.
+pub fn read(file: &Utf8Path, host_name: &str) -> Result<Settings, UnusableConfig> {
+    let fragment = load(file)?;
+    Settings::resolve(fragment, host_name).map_err(|source| UnusableConfig::Settings {
+        file: file.to_owned(),
+        source,
+    })
 }
 
 /// Reads `file`, then `config.d/*.toml` beside it in the order of their names.

@@ -10,7 +10,7 @@ mod settings;
 
 pub use fragment::Fragment;
 pub use keys::{KEYS, Key, reference};
-pub use load::{ConfigError, DEFAULT_FILE, load, parse};
+pub use load::{ConfigError, DEFAULT_FILE, UnusableConfig, load, parse, read};
 pub use settings::{
     Fleet, HistoryRule, Identity, NixSettings, Paths, Settings, SettingsError, SshAgent, host_name_is_usable,
 };

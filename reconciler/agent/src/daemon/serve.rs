@@ -236,12 +236,10 @@ async fn make(
 
 /// Whether the configuration can be read: an agent that ended for one that cannot would not come back.
 fn loads(station: &Station) -> bool {
-    let loaded = || -> Result<(), Box<dyn std::error::Error>> {
-        config::Settings::resolve(config::load(&station.config)?, &host::host_name()?)?;
-        Ok(())
-    };
-    match loaded() {
-        Ok(()) => true,
+    // Without a name the host is in a worse state than its configuration.
+    let Ok(name) = host::host_name() else { return false };
+    match config::read(&station.config, &name) {
+        Ok(_) => true,
         Err(error) => {
             tracing::error!(
                 "the configuration was changed and cannot be used, so the old one stays in force: {error}"

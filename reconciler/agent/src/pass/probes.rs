@@ -79,11 +79,10 @@ async fn run(world: &World, policy: &Policy, name: &str) -> Result<(), String> {
         .map_err(|error| error.to_string()),
         // An agent that cannot read its configuration never hears of the commit that mends it.
         "configuration" => {
-            let load = || -> Result<(), Box<dyn std::error::Error>> {
-                config::Settings::resolve(config::load(&world.config)?, &host::host_name()?)?;
-                Ok(())
-            };
-            load().map_err(|error| error.to_string())
+            let name = host::host_name().map_err(|error| error.to_string())?;
+            config::read(&world.config, &name)
+                .map(|_| ())
+                .map_err(|error| error.to_string())
         }
         name => {
             let Some(probe) = name
