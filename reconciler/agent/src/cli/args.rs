@@ -1,5 +1,6 @@
 //! The arguments, as clap reads them and `docs/commands.md` shows them.
 
+use super::vars::VarsVerb;
 use camino::Utf8PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
@@ -53,6 +54,11 @@ pub(super) enum Verb {
     Unpin,
     /// Show the age recipients of this machine: what its secrets are encrypted to
     Keys(KeysOptions),
+    /// Work with the fleet's generated values and secrets
+    Vars {
+        #[command(subcommand)]
+        verb: VarsVerb,
+    },
     /// Write the configuration of this machine and check that it works
     Init(InitOptions),
     /// Print a page of the reference, as it stands in docs/

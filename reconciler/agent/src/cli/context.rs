@@ -3,7 +3,7 @@
 use super::args::Arguments;
 use super::failure::CliError;
 use super::style::Style;
-use crate::config::{self, DEFAULT_FILE, Settings};
+use crate::config::{self, ConfigError, DEFAULT_FILE, Identity, Settings, UnusableConfig};
 use crate::daemon::Station;
 use crate::host::{self, Environment};
 use crate::journal::Journal;
@@ -50,6 +50,19 @@ impl Context {
     pub(super) fn settings(&self) -> Result<Settings, CliError> {
         let host = host::host_name().map_err(CliError::Host)?;
         Ok(config::read(&self.config, &host)?)
+    }
+
+    /// The keys of this machine: those of its configuration, or where it has none yet, the usual ones.
+    pub(super) fn identity(&self) -> Result<Identity, CliError> {
+        match self.settings() {
+            Ok(settings) => Ok(settings.identity),
+            Err(CliError::Config(UnusableConfig::Read(ConfigError::Missing { .. })))
+                if self.config == DEFAULT_FILE =>
+            {
+                Ok(Identity::default())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Opens everything that a pass needs.

@@ -1,6 +1,7 @@
 //! What a command fails with, how it is printed, and the exit code it has.
 
 use super::style::{Paint, Stream, Style};
+use super::vars::DecryptError;
 use crate::activation::RunnerError;
 use crate::config::{ConfigError, SettingsError, UnusableConfig};
 use crate::daemon::{AskError, LockError, ServeError, WorkerError};
@@ -61,6 +62,8 @@ pub(super) enum CliError {
     Poll(PollError),
     #[error(transparent)]
     Fetch(FetchError),
+    #[error(transparent)]
+    Decrypt(#[from] DecryptError),
     #[error("cannot print the result")]
     Print(#[source] io::Error),
     #[error("cannot write the result as JSON")]
@@ -88,6 +91,7 @@ impl CliError {
                 Outcome::Busy
             }
             CliError::Poll(_) | CliError::Fetch(_) => Outcome::FetchFailed,
+            CliError::Decrypt(error) => error.outcome(),
             CliError::Host(_)
             | CliError::Runtime(_)
             | CliError::World(_)
@@ -128,6 +132,7 @@ impl CliError {
             CliError::ConfigExists { .. } => text("`--force` replaces it"),
             CliError::NeverRan { .. } => text("`reconcile now` makes the first pass"),
             CliError::Poll(error) => error.failures.0.iter().find_map(|failure| failure.error.hint()),
+            CliError::Decrypt(error) => error.hint().map(str::to_owned),
             error if denied(error) => text("the agent's files are root's: try it with sudo"),
             _ => None,
         }
@@ -141,7 +146,17 @@ impl CliError {
             causes.push(error.to_string());
             cause = error.source();
         }
-        print(style, &self.to_string(), &causes, &[], self.hint().as_deref());
+        let details = match self {
+            CliError::Decrypt(error) => error.details(),
+            _ => Vec::new(),
+        };
+        print(
+            style,
+            &self.to_string(),
+            &causes,
+            &details,
+            self.hint().as_deref(),
+        );
     }
 }
 

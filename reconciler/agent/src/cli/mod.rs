@@ -16,6 +16,7 @@ mod revision;
 mod rollback;
 mod status;
 mod style;
+mod vars;
 
 use args::{Arguments, StatusOptions, Verb};
 use clap::Parser;
@@ -65,6 +66,7 @@ fn run(arguments: Arguments, style: style::Style) -> Result<crate::exit::Outcome
         Verb::Unpin => pin::unpin(&context),
         Verb::Rollback(options) => rollback::run(&context, &options),
         Verb::Keys(options) => keys::run(&context, &options),
+        Verb::Vars { verb } => vars::run(&context, &verb),
         Verb::Init(options) => init::run(&context, &options),
         Verb::Reference { page } => reference::run(page),
         Verb::ActivationRunner {

@@ -2,13 +2,24 @@
 
 use super::failure::CliError;
 use serde::Serialize;
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 
 /// Prints text as it is.
 pub(super) fn text(text: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // Whoever read it has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(CliError::Print),
+    }
+}
+
+/// Prints what a file of secrets holds, past every buffer: those of the standard library are never wiped.
+pub(super) fn secret(bytes: &[u8]) -> Result<(), CliError> {
+    let descriptor = io::stdout().as_fd().try_clone_to_owned();
+    match descriptor.and_then(|owned| File::from(owned).write_all(bytes)) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.map_err(CliError::Print),
     }

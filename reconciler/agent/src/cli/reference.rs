@@ -51,10 +51,21 @@ fn commands() -> String {
         if verb.is_hide_set() || verb.get_name() == "help" {
             continue;
         }
-        let name = verb.get_name().to_owned();
-        text.push_str(&format!("\n## reconcile {name}\n\n```\n{}```\n", help(verb)));
+        section(&mut text, 2, "reconcile", verb);
     }
     text
+}
+
+/// One command, then what it has below it.
+fn section(text: &mut String, level: usize, parents: &str, command: &mut clap::Command) {
+    let name = format!("{parents} {}", command.get_name());
+    let mark = "#".repeat(level);
+    text.push_str(&format!("\n{mark} {name}\n\n```\n{}```\n", help(command)));
+    for verb in command.get_subcommands_mut() {
+        if !verb.is_hide_set() && verb.get_name() != "help" {
+            section(text, level + 1, &name, verb);
+        }
+    }
 }
 
 fn help(command: &mut clap::Command) -> String {

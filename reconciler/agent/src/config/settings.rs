@@ -140,6 +140,20 @@ pub struct Identity {
     pub age_keys: Vec<Utf8PathBuf>,
 }
 
+/// The SSH host keys of a machine that names none.
+const SSH_HOST_KEYS: [&str; 1] = ["/etc/ssh/ssh_host_ed25519_key"];
+/// The age keys of a machine that names none: where clan puts them.
+const AGE_KEYS: [&str; 1] = ["/var/lib/sops-nix/key.txt"];
+
+impl Default for Identity {
+    fn default() -> Self {
+        Identity {
+            ssh_host_keys: SSH_HOST_KEYS.map(Utf8PathBuf::from).into(),
+            age_keys: AGE_KEYS.map(Utf8PathBuf::from).into(),
+        }
+    }
+}
+
 /// Where things lie.
 #[derive(Debug, Clone)]
 pub struct Paths {
@@ -272,16 +286,8 @@ impl Settings {
             },
             history,
             identity: Identity {
-                ssh_host_keys: list(
-                    "identity.ssh_host_keys",
-                    identity.ssh_host_keys,
-                    &["/etc/ssh/ssh_host_ed25519_key"],
-                )?,
-                age_keys: list(
-                    "identity.age_keys",
-                    identity.age_keys,
-                    &["/var/lib/sops-nix/key.txt"],
-                )?,
+                ssh_host_keys: list("identity.ssh_host_keys", identity.ssh_host_keys, &SSH_HOST_KEYS)?,
+                age_keys: list("identity.age_keys", identity.age_keys, &AGE_KEYS)?,
             },
             paths: Paths {
                 state: host("paths.state", paths.state, "/var/lib/reconciler")?,

@@ -4,6 +4,15 @@ use crate::config::Identity;
 use camino::Utf8PathBuf;
 use reconciler_vars::IdentitySource;
 
+/// Key files that a person names: of which kind each is, its content says.
+#[must_use]
+pub fn named(files: &[Utf8PathBuf]) -> Vec<IdentitySource> {
+    files
+        .iter()
+        .map(|path| IdentitySource::KeyFile(path.clone().into()))
+        .collect()
+}
+
 /// The configured keys, then those that the entry names besides.
 #[must_use]
 pub fn sources(identity: &Identity, named: &[Utf8PathBuf]) -> Vec<IdentitySource> {

@@ -3,5 +3,5 @@
 mod identities;
 mod tree;
 
-pub use identities::sources;
+pub use identities::{named, sources};
 pub use tree::FleetTree;

@@ -19,6 +19,8 @@ pub enum IdentitySource {
     AgeKeyFile(PathBuf),
     /// An OpenSSH private key, usually the host's; ed25519 only.
     SshHostKey(PathBuf),
+    /// Either of them, as its first line says.
+    KeyFile(PathBuf),
 }
 
 /// What kind of file an identity came from.
@@ -76,8 +78,19 @@ impl Identities {
         let mut identities = Self::default();
         for source in sources {
             let outcome = match source {
-                IdentitySource::AgeKeyFile(path) => identities.load_age_keys(path),
-                IdentitySource::SshHostKey(path) => identities.load_ssh_key(path),
+                IdentitySource::AgeKeyFile(path) => {
+                    read_key_file(path).and_then(|bytes| identities.load_age_keys(path, &bytes))
+                }
+                IdentitySource::SshHostKey(path) => {
+                    read_key_file(path).and_then(|bytes| identities.load_ssh_key(path, &bytes))
+                }
+                IdentitySource::KeyFile(path) => read_key_file(path).and_then(|bytes| {
+                    if bytes.starts_with(b"-----BEGIN ") {
+                        identities.load_ssh_key(path, &bytes)
+                    } else {
+                        identities.load_age_keys(path, &bytes)
+                    }
+                }),
             };
             identities.problems.extend(outcome.err());
         }
@@ -104,9 +117,8 @@ impl Identities {
         self.infos.iter().zip(&self.keys)
     }
 
-    fn load_age_keys(&mut self, path: &Path) -> Result<(), IdentityProblem> {
-        let bytes = read_key_file(path)?;
-        let Ok(text) = std::str::from_utf8(&bytes) else {
+    fn load_age_keys(&mut self, path: &Path, bytes: &[u8]) -> Result<(), IdentityProblem> {
+        let Ok(text) = std::str::from_utf8(bytes) else {
             return Err(IdentityProblem::AgeKey {
                 path: path.to_owned(),
                 line: 1,
@@ -133,10 +145,9 @@ impl Identities {
         found
     }
 
-    fn load_ssh_key(&mut self, path: &Path) -> Result<(), IdentityProblem> {
-        let bytes = read_key_file(path)?;
+    fn load_ssh_key(&mut self, path: &Path, bytes: &[u8]) -> Result<(), IdentityProblem> {
         let path = path.to_owned();
-        let text = match private_key_to_identity(&bytes) {
+        let text = match private_key_to_identity(bytes) {
             Ok(text) => text,
             Err(SshConversionError::PassphraseProtected) => {
                 return Err(IdentityProblem::PassphraseProtected { path });

@@ -1,0 +1,24 @@
+//! The arguments of `reconcile vars`, as clap reads them and `docs/commands.md` shows them.
+
+use camino::Utf8PathBuf;
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum VarsVerb {
+    /// Print what a sops or age file holds, opened with this machine's keys
+    Decrypt(DecryptOptions),
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct DecryptOptions {
+    /// The file; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub(in crate::cli) file: Utf8PathBuf,
+    /// Another key to try first: an age key file, or an OpenSSH private key. May be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) identity: Vec<Utf8PathBuf>,
+    /// Print one JSON document, also for a file that holds bytes: {"data", "encoding"}, where the encoding is
+    /// `utf-8`, or `base64` for bytes that are no text
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
