@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The entry's `vars` attribute.
 ///
-/// `{ generators.<g> = { share ? false; files.<f> = { secret ? true, deploy ? true, owner ? "root",
+/// `{ generators.<g> = { share ? false; validationHash ? null; files.<f> = { secret ? true, deploy ? true, owner ? "root",
 /// group ? the class's, mode ? "0400", neededFor ? "services", restartUnits ? [] } } }`. Types are
 /// strict; attributes that are not named here are passed over, as a newer fleet may have more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,12 +26,14 @@ impl Declared {
 
 /// One generator.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct DeclaredGenerator {
     /// Whether its files are the same for all machines.
-    #[serde(default)]
     pub share: bool,
+    /// SHA-256, in lower-case hexadecimal, of what the values depend on (clan's `validationHash`). The values are
+    /// stale where the file `.validation-hash` beside them has another.
+    pub validation_hash: Option<String>,
     /// Files by name.
-    #[serde(default)]
     pub files: BTreeMap<String, DeclaredFile>,
 }
 

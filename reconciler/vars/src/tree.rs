@@ -87,6 +87,13 @@ pub trait Tree {
     /// # Errors
     /// [`TreeError`] when the directory is there and cannot be read.
     fn list(&self, path: &str) -> Result<Vec<TreeEntry>, TreeError>;
+
+    /// Where the symbolic link at `path` points to, as it is written; `None` where no link is. A target that is not
+    /// UTF-8 is given with replacement characters.
+    ///
+    /// # Errors
+    /// [`TreeError`] when the link is there and cannot be read.
+    fn link(&self, path: &str) -> Result<Option<String>, TreeError>;
 }
 
 /// The largest file that [`DirectoryTree`] reads, in bytes.
@@ -199,6 +206,21 @@ impl Tree for DirectoryTree {
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+
+    fn link(&self, path: &str) -> Result<Option<String>, TreeError> {
+        let Some(place) = self.locate(path)? else {
+            return Ok(None);
+        };
+        match place.read_link() {
+            Ok(target) => Ok(Some(target.to_string_lossy().into_owned())),
+            // EINVAL: something else is there.
+            Err(source) if is_absence(&source) || source.kind() == io::ErrorKind::InvalidInput => Ok(None),
+            Err(source) => Err(TreeError::Read {
+                path: path.to_owned(),
+                source,
+            }),
+        }
     }
 }
 

@@ -186,10 +186,17 @@ let
     in removeAttrs all (builtins.filter (name: all.${name} == [ ]) (builtins.attrNames all));
 
   clanConfig = found.config.clan.core or { };
+  secretStore = textOrNull (clanConfig.vars.settings.secretStore or null);
   clan = if !isClan then null else {
     name = textOrNull (inventory.meta.name or null);
     directory = text (inventoryClass.relativeDirectory or "");
-    secretStore = textOrNull (clanConfig.vars.settings.secretStore or null);
+    inherit secretStore;
+    uploadDirectory = textOrNull (
+      if secretStore == "sops" then clanConfig.vars.sops.secretUploadDirectory or null
+      else if secretStore == "age" then clanConfig.vars.age.secretLocation or null
+      else if secretStore == "password-store" then clanConfig.vars.password-store.secretLocation or null
+      else null
+    );
     ageKeyFile = textOrNull (found.config.sops.age.keyFile or null);
     sshKeyPaths = map text (found.config.sops.age.sshKeyPaths or [ ]);
     # Forces every service of the clan; what one of them throws must not stop this machine.

@@ -73,6 +73,9 @@ pub struct Clan {
     pub directory: String,
     /// `sops`, `age`, `password-store` or `custom`.
     pub secret_store: Option<String>,
+    /// The folder of the machine in which that store wants its key (`key.txt`) and, below `activation/`, what an
+    /// activation needs.
+    pub upload_directory: Option<String>,
     /// The age key that the machine's sops-nix uses.
     pub age_key_file: Option<String>,
     /// The SSH host keys that the machine's sops-nix uses.

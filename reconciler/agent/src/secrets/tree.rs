@@ -64,4 +64,20 @@ impl Tree for FleetTree<'_> {
             })
             .collect())
     }
+
+    fn link(&self, path: &str) -> Result<Option<String>, TreeError> {
+        let store = |source: source::TreeError| TreeError::Store {
+            path: path.to_owned(),
+            source: Box::new(source),
+        };
+        let entry = self.0.entry(path).map_err(store)?;
+        let Some(entry) = entry.filter(|entry| entry.kind == source::EntryKind::Symlink) else {
+            return Ok(None);
+        };
+        self.0
+            .with_blob(entry.oid, |target| {
+                Some(String::from_utf8_lossy(target).into_owned())
+            })
+            .map_err(store)
+    }
 }
