@@ -11,11 +11,13 @@
 #   systemd    the service on a host with a real systemd: kills, restarts, power cuts (root)
 #   demo       examples/demo.sh
 #   doc        the documentation builds; Nix, shell and unit files are valid
+#   fuzz       every fuzz target, for FUZZ_SECONDS each (tests/fuzz/README.md)
 #   property   the property tests, with more cases (PROPTEST_CASES)
 #   deny       advisories, licences and sources of the dependencies (cargo-deny)
 #   house      the project's own rules for its files
 #
-# Variables: CARGO_TARGET_DIR; RECONCILE_TEST_TOOLS, the folder with sops, which is built there if missing.
+# Variables: CARGO_TARGET_DIR; RECONCILE_TEST_TOOLS, the folder with sops, which is built there if missing;
+# FUZZ_SECONDS.
 set -eu
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
@@ -33,7 +35,7 @@ export PATH
 target=${CARGO_TARGET_DIR:-target}
 debug=$(realpath -m "$target")/debug
 
-known="fmt clippy unit e2e systemd demo doc property deny house"
+known="fmt clippy unit e2e systemd demo doc fuzz property deny house"
 for name; do
     case " $known " in
     *" $name "*) ;;

@@ -17,6 +17,7 @@ can_be_root() { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null || { [ -t 0 ] && 
 needs='
 git git
 cc gcc
+c++ g++
 make make
 pkg-config pkg-config
 /usr/bin/openssl openssl

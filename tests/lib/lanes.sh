@@ -23,6 +23,7 @@ built() { cargo build --quiet --locked --workspace --lib --bins --examples --tes
 lane_fmt() {
     component fmt rustfmt
     cargo fmt --all --check
+    cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 }
 
 lane_clippy() {
@@ -80,6 +81,13 @@ lane_doc() {
     built
     sed "s,/usr/bin/reconcile,$debug/reconcile," systemd/reconciler.service >"$work/reconciler.service"
     systemd-analyze verify --man=no "$work/reconciler.service"
+}
+
+# Its tools come with the compilers: libFuzzer is built from its crate.
+lane_fuzz() {
+    command -v c++ >/dev/null || skip "there is no C++ compiler to build libFuzzer with"
+    export FUZZ_ARTIFACTS="${FUZZ_ARTIFACTS:-$debug/../fuzz/artifacts}"
+    limited tests/fuzz/run
 }
 
 # Random cases that the tests take seconds for, here by the thousand.

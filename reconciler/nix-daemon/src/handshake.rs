@@ -119,7 +119,7 @@ pub(crate) async fn greet(
     };
     let mut hello = Encoder::default();
     hello.u64(CLIENT_MAGIC);
-    reader.set_patience(Some(patience));
+    reader.set_patience(patience);
     let hello = write_all(sink, hello.as_slice(), patience).await;
     if let Err(stalled @ WriteError::Stalled(_)) = hello {
         return Err(stalled.into());

@@ -30,6 +30,9 @@
 //! # }
 //! ```
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod nar;
 
 mod build;

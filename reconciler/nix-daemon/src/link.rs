@@ -87,10 +87,10 @@ impl LinkError {
 
 impl Link {
     pub(crate) fn wait(&mut self, patience: Patience) {
-        self.reader.set_patience(match patience {
-            Patience::Prompt => Some(self.patience),
-            Patience::Endless => None,
-        });
+        self.reader.set_patience(self.patience);
+        if patience == Patience::Endless {
+            self.reader.await_messages();
+        }
     }
 
     /// Sends a request and reads its answer.

@@ -25,7 +25,7 @@ pub(crate) async fn drain(
 ) -> Result<Result<(), DaemonError>, ReadError> {
     loop {
         reader.begin();
-        let event = match reader.u64().await? {
+        let event = match reader.tag().await? {
             LAST => {
                 reader.begin();
                 return Ok(Ok(()));

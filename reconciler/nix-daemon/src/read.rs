@@ -51,6 +51,8 @@ pub(crate) struct Reader {
     budget: u64,
     limit: u64,
     patience: Option<Duration>,
+    /// Whether the beginning of a message may be waited for for ever.
+    endless: bool,
 }
 
 impl fmt::Debug for Reader {
@@ -76,12 +78,31 @@ impl Reader {
             budget: limit,
             limit,
             patience: None,
+            endless: false,
         }
     }
 
-    /// From now on, gives up when no byte comes for this long; `None` waits for ever.
-    pub(crate) fn set_patience(&mut self, patience: Option<Duration>) {
-        self.patience = patience;
+    /// From now on, gives up when no byte comes for this long.
+    pub(crate) fn set_patience(&mut self, patience: Duration) {
+        self.patience = Some(patience);
+        self.endless = false;
+    }
+
+    /// From now on, waits for ever for a message to begin. Within one, patience holds as it does elsewhere: a
+    /// daemon may work in silence, but has no reason to stop in the middle of a word.
+    pub(crate) fn await_messages(&mut self) {
+        self.endless = true;
+    }
+
+    /// The first word of a message.
+    pub(crate) async fn tag(&mut self) -> Result<u64, ReadError> {
+        if self.endless && self.buffer.is_empty() {
+            let patience = self.patience.take();
+            let filled = self.fill().await;
+            self.patience = patience;
+            filled?;
+        }
+        self.u64().await
     }
 
     /// Begins a message or reply: its size is counted anew.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::scripted::{A, DRV, LAST, Turn, bytes, client, connect, greeting, path, turn};
+use super::scripted::{A, Bytes, DRV, LAST, Turn, bytes, client, connect, greeting, path, turn};
 use crate::build::BuildMode;
 use crate::connect::{ConnectError, ConnectOptions};
 use crate::derived_path::{DerivedPath, Outputs};
@@ -57,6 +57,35 @@ async fn a_build_takes_as_long_as_it_takes() {
         .await
         .unwrap();
     assert_eq!(results.len(), 1);
+}
+
+/// Silence is work only between two messages.
+#[tokio::test(start_paused = true)]
+async fn a_build_that_stops_within_a_message_is_given_up() {
+    let request = || bytes().n(46).list(&[&format!("{DRV}!*")]).n(0);
+    let target = || DerivedPath::Built {
+        drv: path(DRV),
+        outputs: Outputs::All,
+    };
+    let line = bytes().n(0x6f6c_6d67).s("a line");
+    let reply = bytes().n(LAST).n(1).s(format!("{DRV}!*")).n(3);
+    for whole in [line, reply] {
+        for cut in 1..whole.0.len() {
+            // The rest comes after the patience ran out.
+            let (first, rest) = whole.0.split_at(cut);
+            let script = vec![
+                turn(request(), Bytes(first.to_vec())),
+                after(61, turn(bytes(), Bytes(rest.to_vec()))),
+            ];
+            let mut client = client(38, script).await;
+            let error = client
+                .build_paths_with_results(&[target()], BuildMode::Normal, &mut ())
+                .await
+                .unwrap_err();
+            assert!(matches!(error, Error::Timeout { .. }), "cut at {cut}: {error:?}");
+            assert!(!client.is_open());
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
