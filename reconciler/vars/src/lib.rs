@@ -35,7 +35,7 @@ pub use requirements::{
     RequirementsError,
 };
 pub use sops::{
-    Decrypted, InvalidRecipient, Recipient, Rekeyed, SealError, SopsError, decrypt_file, encrypt_binary,
-    rekey_file,
+    Decrypted, Format, InvalidRecipient, LookupError, Recipient, Rekeyed, SealError, SopsError, decrypt,
+    decrypt_file, encrypt_binary, rekey_file,
 };
 pub use tree::{DirectoryTree, EntryKind, Tree, TreeEntry, TreeError};

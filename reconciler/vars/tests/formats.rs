@@ -8,8 +8,8 @@
 
 mod support;
 
-use reconciler_vars::sops::{KeyKind, ValueProblem};
-use reconciler_vars::{Decrypted, SopsError, decrypt_file};
+use reconciler_vars::sops::{Format, KeyKind, ValueProblem};
+use reconciler_vars::{SopsError, decrypt_file};
 use support::{CANARY, age_key, host_key, sealed};
 
 fn plaintext(name: &str, identities: &reconciler_vars::Identities) -> Vec<u8> {
@@ -31,13 +31,8 @@ fn the_binary_store_opens() {
         ("binary-bytes", b"\xff\xfe\x00\x01binary"),
         ("groups-one", &line),
     ] {
-        assert!(
-            matches!(
-                decrypt_file(&sealed(name), &machine).unwrap(),
-                Decrypted::Binary(_)
-            ),
-            "{name}"
-        );
+        let opened = decrypt_file(&sealed(name), &machine).unwrap();
+        assert_eq!(opened.format(), Format::Binary, "{name}");
         assert_eq!(plaintext(name, &machine), expected, "{name}");
     }
     assert_eq!(plaintext("binary-host-key", &host_key()), line);
@@ -105,7 +100,14 @@ fn what_must_not_open_is_refused_with_its_own_reason() {
         ),
         ("bad-truncated", SopsError::Truncated),
         ("bad-no-metadata", SopsError::NoMetadata),
-        ("groups-two", SopsError::KeyGroups { count: 2 }),
+        (
+            "groups-two",
+            SopsError::KeyGroups {
+                count: 2,
+                opened: 1,
+                needed: 2,
+            },
+        ),
     ] {
         let error = decrypt_file(&sealed(name), &machine).unwrap_err();
         assert_eq!(error, expected, "{name}");

@@ -80,7 +80,7 @@ fn everything_that_is_wrong_is_named_at_once() {
     assert!(matches!(reasons[3], FindingReason::Missing));
     assert!(matches!(
         reasons[6],
-        FindingReason::Sops(SopsError::NotJson { .. })
+        FindingReason::Sops(SopsError::Syntax { .. })
     ));
 }
 

@@ -90,7 +90,7 @@ impl Finding {
             SopsError::BadMac | SopsError::NoMac | SopsError::Value { .. } | SopsError::LastModified => {
                 format!("restore {path} from a revision before it was edited, or generate it anew")
             }
-            SopsError::Truncated | SopsError::Empty | SopsError::NotJson { .. } | SopsError::NotAnObject => {
+            SopsError::Truncated | SopsError::Empty | SopsError::Syntax { .. } | SopsError::NotAnObject => {
                 format!(
                     "restore {path} from an earlier revision, or generate it anew; look for merge conflict marks"
                 )
@@ -98,8 +98,11 @@ impl Finding {
             SopsError::DuplicateKey { .. } => {
                 format!("remove the second key from {path}; unless you put it there, ask who did")
             }
-            SopsError::UnsupportedRule { .. } | SopsError::KeyGroups { .. } => {
+            SopsError::UnsupportedRule { .. } => {
                 format!("encrypt {path} in the binary store, without that option")
+            }
+            SopsError::KeyGroups { .. } => {
+                format!("encrypt {path} with one key group, or give this machine a key in more of them")
             }
             _ => format!("encrypt {path} anew"),
         }

@@ -1,86 +1,81 @@
 //! Owns the way from a file's bytes to its plaintext. It must never read a file itself.
 
-use std::fmt;
-
 use zeroize::Zeroizing;
 
+use super::decrypted::Decrypted;
 use super::error::SopsError;
-use super::json::{self, Node};
+use super::format::Format;
 use super::metadata::Metadata;
-use super::plain::Plain;
-use super::{agefile, datakey, document};
+use super::node::{Branch, Entry, Node, pairs};
+use super::store::{self, LARGEST_FILE};
+use super::{agefile, datakey, open};
 use crate::identity::Identities;
 
-/// The largest file that is opened, in bytes: 32 MiB.
-pub const LARGEST_FILE: usize = 32 << 20;
-
-/// The plaintext of a file.
-pub enum Decrypted {
-    /// What a file of the binary store (`{"data": …, "sops": …}`) or a plain age file holds.
-    Binary(Zeroizing<Vec<u8>>),
-    /// What a file of the JSON store holds.
-    Document(Plain),
-}
-
-impl fmt::Debug for Decrypted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Binary(_) => "Binary([redacted])",
-            Self::Document(_) => "Document([redacted])",
-        })
+/// Opens a sops file of any store, or a plain age file, which its first bytes tell apart.
+///
+/// # Errors
+/// [`SopsError`]; it never holds a value.
+pub fn decrypt(bytes: &[u8], format: Format, identities: &Identities) -> Result<Decrypted, SopsError> {
+    if let Some(opened) = age_file(bytes, identities)? {
+        return Ok(opened);
+    }
+    let (branches, format) = (sealed(bytes, format, identities)?, format);
+    match (format, branches.as_slice()) {
+        (Format::Binary, [branch]) => match data(branch)? {
+            Some(data) => Ok(Decrypted::binary(data)),
+            None => Err(SopsError::NotBinary),
+        },
+        _ => Ok(Decrypted::document(format, branches)),
     }
 }
 
-impl Decrypted {
-    /// The bytes to install: those of a binary file, or a document's JSON text.
-    ///
-    /// # Errors
-    /// [`SopsError::NotText`] where a document has a text that is not UTF-8.
-    pub fn into_bytes(self) -> Result<Zeroizing<Vec<u8>>, SopsError> {
-        match self {
-            Self::Binary(bytes) => Ok(bytes),
-            Self::Document(document) => document.to_json().map_err(|_| SopsError::NotText),
-        }
-    }
-}
-
-/// Opens a sops file (JSON or binary store) or a plain age file, which its first bytes tell apart.
+/// Opens a file whose name says nothing: a sops file of the binary or the JSON store, or a plain age file.
 ///
 /// # Errors
 /// [`SopsError`]; it never holds a value.
 pub fn decrypt_file(bytes: &[u8], identities: &Identities) -> Result<Decrypted, SopsError> {
+    if let Some(opened) = age_file(bytes, identities)? {
+        return Ok(opened);
+    }
+    let branches = sealed(bytes, Format::Json, identities)?;
+    match branches.as_slice() {
+        [branch] => match data(branch)? {
+            Some(data) => Ok(Decrypted::binary(data)),
+            None => Ok(Decrypted::document(Format::Json, branches)),
+        },
+        _ => Ok(Decrypted::document(Format::Json, branches)),
+    }
+}
+
+fn age_file(bytes: &[u8], identities: &Identities) -> Result<Option<Decrypted>, SopsError> {
     if bytes.len() > LARGEST_FILE {
         return Err(SopsError::TooLarge {
             size: bytes.len(),
             limit: LARGEST_FILE,
         });
     }
-    if agefile::is_age(bytes) {
-        return agefile::open(bytes, identities).map(Decrypted::Binary);
+    if !agefile::is_age(bytes) {
+        return Ok(None);
     }
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(SopsError::Empty);
-    }
-    let Node::Map(mut entries) = json::parse(bytes)? else {
-        return Err(SopsError::NotAnObject);
-    };
-    let section = entries
-        .iter()
-        .position(|(key, _)| key == "sops")
-        .ok_or(SopsError::NoMetadata)?;
-    let (_, section) = entries.remove(section);
-    let metadata = Metadata::read(&section)?;
-    let key = datakey::open(&metadata, identities)?;
-    let mut opened = document::open(&entries, &metadata, &key)?;
-    match opened.as_mut_slice() {
-        [(name, Plain::Text(data))] if name == "data" => Ok(Decrypted::Binary(std::mem::take(data))),
-        // Someone without a key could turn a binary file into a document by adding what no MAC covers.
-        entries if is_binary_but_for_unsealed(entries) => Err(SopsError::Unsealed),
-        _ => Ok(Decrypted::Document(Plain::Map(opened))),
-    }
+    agefile::open(bytes, identities).map(|plaintext| Some(Decrypted::binary(plaintext)))
 }
 
-fn is_binary_but_for_unsealed(entries: &[(String, Plain)]) -> bool {
-    let (data, others): (Vec<_>, Vec<_>) = entries.iter().partition(|(name, _)| name == "data");
-    matches!(data.as_slice(), [(_, Plain::Text(_))]) && others.iter().all(|(_, value)| value.is_unsealed())
+fn sealed(bytes: &[u8], format: Format, identities: &Identities) -> Result<Vec<Branch>, SopsError> {
+    let file = store::read_sealed(bytes, format)?;
+    let metadata = Metadata::read(&file.section)?;
+    let key = datakey::open(&metadata, identities)?;
+    open::open(&file.branches, &metadata, &key)
+}
+
+/// What a file of the binary store holds; `None` where the tree is none.
+fn data(branch: &[Entry]) -> Result<Option<Zeroizing<Vec<u8>>>, SopsError> {
+    let (data, others): (Vec<_>, Vec<_>) = pairs(branch).partition(|(name, _)| *name == "data");
+    match (data.as_slice(), others.as_slice()) {
+        ([(_, Node::Text(data))], []) => Ok(Some(data.clone())),
+        // Someone without a key could turn a binary file into a document by adding what no MAC covers.
+        ([(_, Node::Text(_))], others) if others.iter().all(|(_, value)| value.is_unsealed()) => {
+            Err(SopsError::Unsealed)
+        }
+        _ => Ok(None),
+    }
 }

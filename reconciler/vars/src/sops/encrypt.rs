@@ -10,12 +10,13 @@ use sha2::{Digest, Sha512};
 use zeroize::Zeroizing;
 
 use super::error::SopsError;
-use super::json::{self, Node};
+use super::format::Format as Store;
 use super::metadata::Metadata;
-use super::plain::Plain;
+use super::node::{Branch, Entry, Item, Node};
 use super::recipient::Recipient;
-use super::value::{self, DataKey};
-use super::{datakey, document, timestamp};
+use super::store::SealedFile;
+use super::value::{self, DataKey, Kind};
+use super::{datakey, open, store, timestamp};
 use crate::identity::Identities;
 
 /// The release of sops whose format is written.
@@ -91,16 +92,17 @@ pub fn encrypt_binary(
     };
     let mac = seal_value(&key, digest.as_bytes(), last_modified)?;
     let section = vec![
-        ("age".to_owned(), seal_key(&key, recipients)?),
-        ("lastmodified".to_owned(), Node::Text(last_modified.to_owned())),
-        ("mac".to_owned(), Node::Text(mac)),
-        ("version".to_owned(), Node::Text(VERSION.to_owned())),
+        pair("age", seal_key(&key, recipients)?),
+        pair("lastmodified", Node::text(last_modified)),
+        pair("mac", Node::text(mac)),
+        pair("version", Node::text(VERSION)),
     ];
-    let file = vec![
-        ("data".to_owned(), Node::Text(data)),
-        ("sops".to_owned(), Node::Map(section)),
-    ];
-    written(Node::Map(file))
+    let file = vec![pair("data", Node::text(data)), pair("sops", Node::Map(section))];
+    written(&file)
+}
+
+fn pair(key: &str, value: Node) -> Entry {
+    Entry::Pair(key.to_owned(), value)
 }
 
 /// The same file sealed for `recipients` in place of its age recipients, with the same data key, as
@@ -113,40 +115,34 @@ pub fn rekey_file(
     identities: &Identities,
     recipients: &[Recipient],
 ) -> Result<Rekeyed, SealError> {
-    let Node::Map(mut entries) = json::parse(bytes)? else {
-        return Err(SopsError::NotAnObject.into());
-    };
-    let index = entries
-        .iter()
-        .position(|(name, _)| name == "sops")
-        .ok_or(SopsError::NoMetadata)?;
-    let (_, mut section) = entries.remove(index);
+    let SealedFile {
+        branches,
+        mut section,
+    } = store::read_sealed(bytes, Store::Json)?;
     let metadata = Metadata::read(&section)?;
     let key = datakey::open(&metadata, identities)?;
-    document::open(&entries, &metadata, &key)?;
+    open::open(&branches, &metadata, &key)?;
     let wanted: Vec<_> = recipients.iter().map(Recipient::to_string).collect();
-    let found: Vec<_> = metadata.age.iter().map(|sealed| &sealed.recipient).collect();
+    let found: Vec<_> = metadata.age().map(|sealed| &sealed.recipient).collect();
     if found.len() == wanted.len() && wanted.iter().all(|recipient| found.contains(&recipient)) {
         return Ok(Rekeyed::Unchanged);
     }
     let sealed = seal_key(&key, recipients)?;
-    if let Node::Map(fields) = &mut section {
-        fields.retain(|(name, _)| name != "age" && name != "key_groups");
-        fields.insert(0, ("age".to_owned(), sealed));
-    }
-    entries.insert(index, ("sops".to_owned(), section));
-    written(Node::Map(entries)).map(Rekeyed::Changed)
+    section.retain(|entry| !matches!(entry, Entry::Pair(name, _) if name == "age" || name == "key_groups"));
+    section.insert(0, pair("age", sealed));
+    let mut file: Branch = branches.into_iter().next().unwrap_or_default();
+    file.push(pair("sops", Node::Map(section)));
+    written(&file).map(Rekeyed::Changed)
 }
 
-fn written(file: Node) -> Result<Vec<u8>, SealError> {
-    let text = Plain::from(file).to_json().map_err(|_| SopsError::NotText)?;
-    Ok(text.to_vec())
+fn written(file: &Branch) -> Result<Vec<u8>, SealError> {
+    Ok(store::write_json(file)?.to_vec())
 }
 
 fn seal_value(key: &DataKey, plaintext: &[u8], context: &str) -> Result<String, SealError> {
     let mut iv = [0; value::IV];
     OsRng.try_fill_bytes(&mut iv).map_err(SealError::Randomness)?;
-    value::seal(key, plaintext, context, &iv).ok_or(SealError::Value)
+    value::seal(key, plaintext, Kind::Text, context, &iv).ok_or(SealError::Value)
 }
 
 fn seal_key(key: &DataKey, recipients: &[Recipient]) -> Result<Node, SealError> {
@@ -159,10 +155,10 @@ fn seal_key(key: &DataKey, recipients: &[Recipient]) -> Result<Node, SealError> 
             recipient: name.clone(),
             source,
         })?;
-        Ok(Node::Map(vec![
-            ("enc".to_owned(), Node::Text(armored)),
-            ("recipient".to_owned(), Node::Text(name)),
-        ]))
+        Ok(Item::Value(Node::Map(vec![
+            pair("enc", Node::text(armored)),
+            pair("recipient", Node::text(name)),
+        ])))
     });
     sealed.collect::<Result<_, _>>().map(Node::List)
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::format::Format;
+
 /// A kind of key that sops can seal a data key for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum KeyKind {
@@ -78,9 +80,11 @@ pub enum SopsError {
     /// The document ends before it is complete.
     #[error("is truncated")]
     Truncated,
-    /// It is no JSON document.
-    #[error("is not a sops file: not JSON at line {line}, column {column}")]
-    NotJson {
+    /// It is not of its store's syntax.
+    #[error("is not a sops file: not {} at line {line}, column {column}", title(.format))]
+    Syntax {
+        /// The store; JSON where it is binary.
+        format: Format,
         /// From 1.
         line: usize,
         /// From 1.
@@ -89,8 +93,8 @@ pub enum SopsError {
     /// It is JSON, and not an object.
     #[error("is not a sops file: not a JSON object")]
     NotAnObject,
-    /// One object has a key twice, so that readers may differ about its value.
-    #[error("has the key {key:?} twice in one object")]
+    /// One map has a key twice, so that readers may differ about its value.
+    #[error("has the key {key:?} twice in one map")]
     DuplicateKey {
         /// The key.
         key: String,
@@ -100,6 +104,12 @@ pub enum SopsError {
     TooDeep {
         /// How deep it may.
         limit: usize,
+    },
+    /// Its store is not read.
+    #[error("is of the {format} store, which is not read")]
+    UnreadStore {
+        /// The store.
+        format: Format,
     },
     /// There is no `sops` section: most likely the secret was committed in cleartext.
     #[error("is not encrypted: it has no `sops` section")]
@@ -125,11 +135,28 @@ pub enum SopsError {
         /// The rule's name.
         rule: &'static str,
     },
-    /// Its data key is split among several groups of keys.
-    #[error("splits its data key among {count} key groups, which is not supported")]
+    /// Its data key is split among groups of keys, of which too few open.
+    #[error(
+        "splits its data key among {count} key groups, of which {opened} can be opened here and {needed} are needed"
+    )]
     KeyGroups {
-        /// How many.
+        /// How many groups it has.
         count: usize,
+        /// How many of them opened.
+        opened: usize,
+        /// How many have to.
+        needed: usize,
+    },
+    /// The shares of its data key do not fit together.
+    #[error("has damaged shares of its data key")]
+    Shares,
+    /// It has more key groups than there can be shares.
+    #[error("has {count} key groups, more than the {limit} that there can be")]
+    TooManyGroups {
+        /// How many it has.
+        count: usize,
+        /// How many there can be.
+        limit: usize,
     },
     /// No age key can open it, as it is sealed for none.
     #[error("is encrypted for no age key{}", Kinds(.kinds))]
@@ -163,6 +190,9 @@ pub enum SopsError {
     /// Entries that no code vouches for stand beside the `data` of a binary file.
     #[error("has entries beside `data` that its message authentication code does not cover")]
     Unsealed,
+    /// It was to be of the binary store, and has no `data`.
+    #[error("is not of the binary store: it has no `data` of its own")]
+    NotBinary,
     /// One value is wrong.
     #[error("value {path:?} {problem}")]
     Value {
@@ -180,9 +210,22 @@ pub enum SopsError {
     /// The code does not vouch for these values.
     #[error("has a wrong message authentication code: it was edited without its key")]
     BadMac,
-    /// The decrypted document has bytes that are no text, so it cannot be written as JSON.
-    #[error("decrypts to bytes that cannot be written as JSON")]
-    NotText,
+    /// The decrypted document holds what its store, or the one that was asked for, cannot write.
+    #[error("decrypts to what cannot be written as {}", title(.format))]
+    Unwritable {
+        /// The store.
+        format: Format,
+    },
+}
+
+/// The store as a sentence names it.
+fn title(format: &Format) -> &'static str {
+    match format {
+        Format::Json | Format::Binary => "JSON",
+        Format::Yaml => "YAML",
+        Format::Dotenv => "dotenv",
+        Format::Ini => "INI",
+    }
 }
 
 struct Kinds<'a>(&'a [KeyKind]);

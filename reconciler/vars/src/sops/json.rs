@@ -8,28 +8,11 @@ use serde::Deserializer;
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
 use super::error::SopsError;
-
-/// A JSON value with its keys in order.
-#[derive(Clone, PartialEq)]
-pub(super) enum Node {
-    Null,
-    Bool(bool),
-    Integer(i64),
-    Float(f64),
-    Text(String),
-    List(Vec<Node>),
-    Map(Vec<(String, Node)>),
-}
-
-impl fmt::Debug for Node {
-    // A value that should have been encrypted may stand here.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Node([redacted])")
-    }
-}
+use super::format::Format;
+use super::node::{Entry, Item, Node};
 
 /// serde_json stops at 128 by itself; sops files have a handful of levels.
-const DEEPEST: usize = 64;
+pub(super) const DEEPEST: usize = 64;
 
 /// Reads a document.
 pub(super) fn parse(bytes: &[u8]) -> Result<Node, SopsError> {
@@ -46,7 +29,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Node, SopsError> {
             if error.is_eof() {
                 SopsError::Truncated
             } else {
-                SopsError::NotJson {
+                SopsError::Syntax {
+                    format: Format::Json,
                     line: error.line(),
                     column: error.column(),
                 }
@@ -117,18 +101,18 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::Text(value.to_owned()))
+        Ok(Node::text(value))
     }
 
     fn visit_string<E: serde::de::Error>(self, value: String) -> Result<Node, E> {
-        Ok(Node::Text(value))
+        Ok(Node::text(value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
         let inner = self.deeper()?;
         let mut items = Vec::new();
         while let Some(item) = access.next_element_seed(inner)? {
-            items.push(item);
+            items.push(Item::Value(item));
         }
         Ok(Node::List(items))
     }
@@ -142,7 +126,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
                 return Err(self.refuse(SopsError::DuplicateKey { key }));
             }
             let value = access.next_value_seed(inner)?;
-            entries.push((key, value));
+            entries.push(Entry::Pair(key, value));
         }
         Ok(Node::Map(entries))
     }
@@ -154,6 +138,11 @@ mod tests {
 
     #[test]
     fn refusals_are_typed() {
+        let syntax = |column| SopsError::Syntax {
+            format: Format::Json,
+            line: 1,
+            column,
+        };
         for (text, expected) in [
             (r#"{"a":1,"a":2}"#, SopsError::DuplicateKey { key: "a".into() }),
             (
@@ -166,8 +155,8 @@ mod tests {
             ),
             (r#"{"a":"#, SopsError::Truncated),
             ("", SopsError::Truncated),
-            (r#"{"a":1} x"#, SopsError::NotJson { line: 1, column: 9 }),
-            ("key: value", SopsError::NotJson { line: 1, column: 1 }),
+            (r#"{"a":1} x"#, syntax(9)),
+            ("key: value", syntax(1)),
         ] {
             assert_eq!(parse(text.as_bytes()), Err(expected), "{text}");
         }
@@ -185,6 +174,6 @@ mod tests {
             Node::Float(1.0),
             Node::Float(1000.0),
         ];
-        assert_eq!(parsed, Node::List(expected.to_vec()));
+        assert_eq!(parsed, Node::List(expected.map(Item::Value).to_vec()));
     }
 }

@@ -1,8 +1,10 @@
 //! Owns the `sops` section of a file. It must never open anything with it.
 
+use std::borrow::Cow;
+
 use super::error::{KeyKind, SopsError};
-use super::json::Node;
-use super::rules::{Rule, compile};
+use super::node::{self, Entry, Node};
+use super::rules::Rule;
 
 /// A data key sealed for one recipient.
 pub(super) struct Sealed {
@@ -11,10 +13,18 @@ pub(super) struct Sealed {
     pub(super) armored: String,
 }
 
-/// The parts of the `sops` section that opening needs.
-pub(super) struct Metadata {
+/// Keys of which any one opens the same.
+pub(super) struct Group {
     pub(super) age: Vec<Sealed>,
     pub(super) others: Vec<KeyKind>,
+}
+
+/// The parts of the `sops` section that opening needs.
+pub(super) struct Metadata {
+    /// Of one group, each key opens the data key; of several, a share of it.
+    pub(super) groups: Vec<Group>,
+    /// How many of several groups are needed; 0 where the file does not say.
+    pub(super) threshold: usize,
     pub(super) last_modified: String,
     pub(super) mac: String,
     pub(super) rule: Rule,
@@ -32,34 +42,46 @@ const OTHERS: [(&str, KeyKind); 6] = [
 ];
 
 impl Metadata {
-    pub(super) fn read(node: &Node) -> Result<Self, SopsError> {
-        let section = Section::of(node, "sops")?;
-        let mut age = section.sealed()?;
-        let mut others = section.others()?;
+    pub(super) fn read(section: &[Entry]) -> Result<Self, SopsError> {
+        let section = Section(section);
+        let top = section.group()?;
         // Key groups count only where the section itself lists no key (stores/stores.go).
-        if age.is_empty() && others.is_empty() {
-            match section.list("key_groups")? {
-                [] => {}
-                [group] => {
-                    let group = Section::of(group, "key_groups")?;
-                    age = group.sealed()?;
-                    others = group.others()?;
-                }
-                groups => return Err(SopsError::KeyGroups { count: groups.len() }),
+        let groups = if top.age.is_empty() && top.others.is_empty() {
+            let groups = section.list("key_groups")?;
+            if groups.len() > MOST_GROUPS {
+                return Err(SopsError::TooManyGroups {
+                    count: groups.len(),
+                    limit: MOST_GROUPS,
+                });
             }
-        }
+            groups
+                .into_iter()
+                .map(|group| Section::of(group, "key_groups")?.group())
+                .collect::<Result<_, _>>()?
+        } else {
+            vec![top]
+        };
         Ok(Self {
-            age,
-            others,
-            last_modified: section.text("lastmodified")?.to_owned(),
-            mac: section.text("mac")?.to_owned(),
+            groups,
+            threshold: section.count("shamir_threshold")?,
+            last_modified: section.text("lastmodified")?.into_owned(),
+            mac: section.text("mac")?.into_owned(),
             rule: section.rule()?,
             mac_only_encrypted: section.flag("mac_only_encrypted")?,
         })
     }
+
+    /// Every entry for an age key, of all groups.
+    pub(super) fn age(&self) -> impl Iterator<Item = &Sealed> {
+        self.groups.iter().flat_map(|group| &group.age)
+    }
 }
 
-struct Section<'a>(&'a [(String, Node)]);
+/// More shares there cannot be: each has a point of its own in a field of 256 (shamir/shamir.go).
+const MOST_GROUPS: usize = 255;
+
+/// sops decodes its section weakly typed: a number may be a text, a text a number.
+struct Section<'a>(&'a [Entry]);
 
 impl<'a> Section<'a> {
     fn of(node: &'a Node, field: &'static str) -> Result<Self, SopsError> {
@@ -70,51 +92,72 @@ impl<'a> Section<'a> {
     }
 
     fn get(&self, field: &str) -> Option<&'a Node> {
-        let entry = self.0.iter().find(|(key, _)| key == field);
-        entry
-            .map(|(_, value)| value)
-            .filter(|value| !matches!(value, Node::Null))
+        node::get(self.0, field).filter(|value| !matches!(value, Node::Null))
     }
 
-    fn list(&self, field: &'static str) -> Result<&'a [Node], SopsError> {
+    fn list(&self, field: &'static str) -> Result<Vec<&'a Node>, SopsError> {
         match self.get(field) {
-            None => Ok(&[]),
-            Some(Node::List(items)) => Ok(items),
+            None => Ok(Vec::new()),
+            Some(Node::List(items)) => Ok(node::values(items).collect()),
+            Some(Node::Map(entries)) if entries.is_empty() => Ok(Vec::new()),
+            Some(single @ Node::Map(_)) => Ok(vec![single]),
             Some(_) => Err(SopsError::Metadata { field }),
         }
     }
 
     /// Missing is empty.
-    fn text(&self, field: &'static str) -> Result<&'a str, SopsError> {
+    fn text(&self, field: &'static str) -> Result<Cow<'a, str>, SopsError> {
+        let malformed = SopsError::Metadata { field };
+        Ok(match self.get(field) {
+            None => Cow::Borrowed(""),
+            Some(text @ Node::Text(_)) => Cow::Borrowed(text.as_str().ok_or(malformed)?),
+            // A YAML file need not quote its time.
+            Some(Node::Time(time)) => Cow::Owned(time.to_string()),
+            Some(Node::Integer(number)) => Cow::Owned(number.to_string()),
+            Some(_) => return Err(malformed),
+        })
+    }
+
+    fn count(&self, field: &'static str) -> Result<usize, SopsError> {
+        let malformed = SopsError::Metadata { field };
         match self.get(field) {
-            None => Ok(""),
-            Some(Node::Text(text)) => Ok(text),
-            Some(_) => Err(SopsError::Metadata { field }),
+            None => Ok(0),
+            Some(Node::Integer(number)) => usize::try_from(*number).map_err(|_| malformed),
+            Some(Node::Float(number)) if *number == number.trunc() && (0.0..256.0).contains(number) => {
+                Ok(*number as usize)
+            }
+            Some(text) => text.as_str().and_then(|text| text.parse().ok()).ok_or(malformed),
         }
     }
 
-    /// sops decodes its section weakly typed; these are the words that Go's `ParseBool` takes.
+    /// The words are those that Go's `ParseBool` takes.
     fn flag(&self, field: &'static str) -> Result<bool, SopsError> {
         match self.get(field) {
             None => Ok(false),
             Some(Node::Bool(flag)) => Ok(*flag),
             Some(Node::Integer(number)) => Ok(*number != 0),
-            Some(Node::Text(text)) => match text.as_str() {
+            Some(text) => match text.as_str().ok_or(SopsError::Metadata { field })? {
                 "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
                 "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
                 _ => Err(SopsError::Metadata { field }),
             },
-            Some(_) => Err(SopsError::Metadata { field }),
         }
     }
 
+    fn group(&self) -> Result<Group, SopsError> {
+        Ok(Group {
+            age: self.sealed()?,
+            others: self.others()?,
+        })
+    }
+
     fn sealed(&self) -> Result<Vec<Sealed>, SopsError> {
-        let entries = self.list("age")?.iter();
+        let entries = self.list("age")?.into_iter();
         let read = entries.map(|entry| {
             let entry = Section::of(entry, "age")?;
             Ok(Sealed {
-                recipient: entry.text("recipient")?.to_owned(),
-                armored: entry.text("enc")?.to_owned(),
+                recipient: entry.text("recipient")?.into_owned(),
+                armored: entry.text("enc")?.into_owned(),
             })
         });
         read.collect()
@@ -131,29 +174,17 @@ impl<'a> Section<'a> {
     }
 
     fn rule(&self) -> Result<Rule, SopsError> {
-        let names = [
-            "unencrypted_suffix",
-            "encrypted_suffix",
-            "unencrypted_regex",
-            "encrypted_regex",
-            "unencrypted_comment_regex",
-            "encrypted_comment_regex",
-        ];
-        let mut given = Vec::new();
-        for name in names {
+        let mut rule = None;
+        for name in Rule::NAMES {
             let text = self.text(name)?;
-            if !text.is_empty() {
-                given.push((name, text));
+            if text.is_empty() {
+                continue;
             }
+            if rule.is_some() {
+                return Err(SopsError::ConflictingRules);
+            }
+            rule = Some(Rule::named(name, &text)?);
         }
-        match given.as_slice() {
-            [] => Ok(Rule::by_default()),
-            [("unencrypted_suffix", suffix)] => Ok(Rule::UnencryptedSuffix((*suffix).to_owned())),
-            [("encrypted_suffix", suffix)] => Ok(Rule::EncryptedSuffix((*suffix).to_owned())),
-            [(name @ "unencrypted_regex", regex)] => Ok(Rule::UnencryptedRegex(compile(name, regex)?)),
-            [(name @ "encrypted_regex", regex)] => Ok(Rule::EncryptedRegex(compile(name, regex)?)),
-            [(name, _)] => Err(SopsError::UnsupportedRule { rule: name }),
-            _ => Err(SopsError::ConflictingRules),
-        }
+        Ok(rule.unwrap_or_else(Rule::by_default))
     }
 }

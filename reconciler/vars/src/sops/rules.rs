@@ -3,28 +3,66 @@
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::error::SopsError;
+use super::walk::{Leaf, Spot};
 
-/// Which values are encrypted, by the keys on their path. A key that fits decides for all below it.
+/// Which values are encrypted, by the keys on their path or the comments above them. A key or comment that fits
+/// decides for all below it.
 #[derive(Debug)]
 pub(super) enum Rule {
     UnencryptedSuffix(String),
     EncryptedSuffix(String),
     UnencryptedRegex(Regex),
     EncryptedRegex(Regex),
+    UnencryptedCommentRegex(Regex),
+    EncryptedCommentRegex(Regex),
 }
 
 impl Rule {
+    /// Every rule, by its name in the `sops` section.
+    pub(super) const NAMES: [&str; 6] = [
+        "unencrypted_suffix",
+        "encrypted_suffix",
+        "unencrypted_regex",
+        "encrypted_regex",
+        "unencrypted_comment_regex",
+        "encrypted_comment_regex",
+    ];
+
+    /// The rule of a name.
+    pub(super) fn named(name: &'static str, text: &str) -> Result<Self, SopsError> {
+        Ok(match name {
+            "unencrypted_suffix" => Self::UnencryptedSuffix(text.to_owned()),
+            "encrypted_suffix" => Self::EncryptedSuffix(text.to_owned()),
+            "unencrypted_regex" => Self::UnencryptedRegex(compile(name, text)?),
+            "encrypted_regex" => Self::EncryptedRegex(compile(name, text)?),
+            "unencrypted_comment_regex" => Self::UnencryptedCommentRegex(compile(name, text)?),
+            "encrypted_comment_regex" => Self::EncryptedCommentRegex(compile(name, text)?),
+            _ => return Err(SopsError::UnsupportedRule { rule: name }),
+        })
+    }
+
     /// What applies where a file names no rule (stores/stores.go).
     pub(super) fn by_default() -> Self {
         Self::UnencryptedSuffix("_unencrypted".to_owned())
     }
 
-    pub(super) fn is_encrypted(&self, path: &[&str]) -> bool {
+    /// Whether a leaf of this place is encrypted. The last comment of the place is the leaf itself, where that is
+    /// a comment (sops.go, `shouldBeEncrypted`).
+    pub(super) fn is_encrypted(&self, spot: &Spot<'_>, leaf: Leaf<'_>) -> bool {
+        let mut keys = spot.path.iter();
+        let mut comments = spot.comments.iter().flatten();
         match self {
-            Self::UnencryptedSuffix(suffix) => !path.iter().any(|key| key.ends_with(suffix.as_str())),
-            Self::EncryptedSuffix(suffix) => path.iter().any(|key| key.ends_with(suffix.as_str())),
-            Self::UnencryptedRegex(regex) => !path.iter().any(|key| regex.is_match(key.as_bytes())),
-            Self::EncryptedRegex(regex) => path.iter().any(|key| regex.is_match(key.as_bytes())),
+            Self::UnencryptedSuffix(suffix) => !keys.any(|key| key.ends_with(suffix.as_str())),
+            Self::EncryptedSuffix(suffix) => keys.any(|key| key.ends_with(suffix.as_str())),
+            Self::UnencryptedRegex(regex) => !keys.any(|key| regex.is_match(key.as_bytes())),
+            Self::EncryptedRegex(regex) => keys.any(|key| regex.is_match(key.as_bytes())),
+            Self::UnencryptedCommentRegex(regex) => !comments.any(|comment| regex.is_match(comment)),
+            Self::EncryptedCommentRegex(regex) => {
+                // The comment that asks for encryption stays readable itself.
+                let all = spot.comments.iter().map(Vec::len).sum::<usize>();
+                let before = all.saturating_sub(usize::from(leaf.is_comment()));
+                comments.take(before).any(|comment| regex.is_match(comment))
+            }
         }
     }
 }
@@ -33,7 +71,7 @@ impl Rule {
 const LARGEST_REGEX: usize = 1 << 20;
 
 /// Compiles an expression of Go's dialect.
-pub(super) fn compile(rule: &'static str, expression: &str) -> Result<Regex, SopsError> {
+fn compile(rule: &'static str, expression: &str) -> Result<Regex, SopsError> {
     RegexBuilder::new(&from_go(expression))
         .size_limit(LARGEST_REGEX)
         .build()
@@ -99,7 +137,43 @@ fn from_go(expression: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::node::{Comment, Node};
     use super::*;
+
+    #[test]
+    fn a_comment_decides_for_what_stands_below_it() {
+        let regex = || compile("encrypted_comment_regex", "^ *sops:").unwrap();
+        let (encrypted, unencrypted) = (
+            Rule::EncryptedCommentRegex(regex()),
+            Rule::UnencryptedCommentRegex(regex()),
+        );
+        let value = Node::Bool(true);
+        let comment = Comment::above(" sops: x");
+        for (comments, leaf, expected) in [
+            (vec![vec![]], Leaf::Value(&value), false),
+            (vec![vec![&b" sops: x"[..]]], Leaf::Value(&value), true),
+            (vec![vec![b" sops: x"], vec![b"other"]], Leaf::Item(&value), true),
+            (vec![vec![b"other"], vec![]], Leaf::Item(&value), false),
+        ] {
+            let spot = Spot {
+                path: vec!["a"],
+                comments,
+            };
+            assert_eq!(encrypted.is_encrypted(&spot, leaf), expected, "{spot:?}");
+            assert_eq!(unencrypted.is_encrypted(&spot, leaf), !expected, "{spot:?}");
+        }
+        let itself = Spot {
+            path: vec![],
+            comments: vec![vec![&b" sops: x"[..]]],
+        };
+        assert!(!encrypted.is_encrypted(&itself, Leaf::Comment(&comment)));
+        assert!(!unencrypted.is_encrypted(&itself, Leaf::Comment(&comment)));
+        let second = Spot {
+            path: vec![],
+            comments: vec![vec![b" sops: x", b"other"]],
+        };
+        assert!(encrypted.is_encrypted(&second, Leaf::Comment(&comment)));
+    }
 
     #[test]
     fn a_rule_decides_for_everything_below_a_key() {
@@ -127,7 +201,12 @@ mod tests {
             (Rule::EncryptedRegex(regex(r"^[[:alpha:]]+$")), &["ab"], true),
             (Rule::EncryptedRegex(regex(r"\bkey\b")), &["a key b"], true),
         ] {
-            assert_eq!(rule.is_encrypted(path), expected, "{rule:?} {path:?}");
+            let spot = Spot {
+                path: path.to_vec(),
+                comments: vec![Vec::new(); path.len()],
+            };
+            let leaf = Leaf::Value(&Node::Bool(true));
+            assert_eq!(rule.is_encrypted(&spot, leaf), expected, "{rule:?} {path:?}");
         }
         assert_eq!(
             compile("encrypted_regex", "(").unwrap_err(),

@@ -1,35 +1,68 @@
-//! Owns the one form of `lastmodified` under which a MAC is sealed. It must never ask for the time.
+//! Owns the forms of a time: that of `lastmodified` under which a MAC is sealed, and that of a value. It must
+//! never ask for the time.
 
 /// Re-formats a time as Go's `time.Parse(RFC3339)` and `Format(RFC3339)` do: the fraction is dropped, and
 /// an offset of zero becomes `Z`. `None` where it is no such time.
 pub(super) fn canonical(text: &str) -> Option<String> {
-    let date_time = text.get(..19)?;
-    let pattern = "dddd-dd-ddTdd:dd:dd";
-    let fits = date_time
-        .bytes()
-        .zip(pattern.bytes())
-        .all(|(byte, want)| match want {
-            b'd' => byte.is_ascii_digit(),
-            _ => byte == want,
-        });
-    let number = |range| {
-        date_time
-            .get(range)
-            .and_then(|digits: &str| digits.parse::<u32>().ok())
-    };
-    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    let in_range = number(11..13)? < 24 && number(14..16)? < 60 && number(17..19)? < 60;
-    if !fits || !in_range || day == 0 || day > days_in(year, month)? {
-        return None;
-    }
-    let mut rest = text.get(19..)?;
-    if let Some(fraction) = rest.strip_prefix(['.', ',']) {
-        rest = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
-        if rest.len() == fraction.len() {
+    let Parts {
+        date_time, offset, ..
+    } = Parts::of(text)?;
+    Some(format!("{date_time}{offset}"))
+}
+
+/// The same, as `Format(RFC3339Nano)` does it: nine digits of the fraction are kept, without zeros at their end.
+pub(super) fn precise(text: &str) -> Option<String> {
+    let Parts {
+        date_time,
+        fraction,
+        offset,
+    } = Parts::of(text)?;
+    let fraction = fraction.get(..9).unwrap_or(fraction).trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    Some(format!("{date_time}{point}{fraction}{offset}"))
+}
+
+struct Parts<'a> {
+    date_time: &'a str,
+    fraction: &'a str,
+    offset: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(text: &'a str) -> Option<Self> {
+        let date_time = text.get(..19)?;
+        let pattern = "dddd-dd-ddTdd:dd:dd";
+        let fits = date_time
+            .bytes()
+            .zip(pattern.bytes())
+            .all(|(byte, want)| match want {
+                b'd' => byte.is_ascii_digit(),
+                _ => byte == want,
+            });
+        let number = |range| {
+            date_time
+                .get(range)
+                .and_then(|digits: &str| digits.parse::<u32>().ok())
+        };
+        let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+        let in_range = number(11..13)? < 24 && number(14..16)? < 60 && number(17..19)? < 60;
+        if !fits || !in_range || day == 0 || day > days_in(year, month)? {
             return None;
         }
+        let (mut rest, mut digits) = (text.get(19..)?, "");
+        if let Some(fraction) = rest.strip_prefix(['.', ',']) {
+            rest = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
+            digits = fraction.get(..fraction.len().saturating_sub(rest.len()))?;
+            if digits.is_empty() {
+                return None;
+            }
+        }
+        Some(Self {
+            date_time,
+            fraction: digits,
+            offset: canonical_offset(rest)?,
+        })
     }
-    Some(format!("{date_time}{}", canonical_offset(rest)?))
 }
 
 fn canonical_offset(text: &str) -> Option<&str> {
@@ -52,7 +85,7 @@ fn canonical_offset(text: &str) -> Option<&str> {
     Some(if hours == 0 && minutes == 0 { "Z" } else { text })
 }
 
-fn days_in(year: u32, month: u32) -> Option<u32> {
+pub(super) fn days_in(year: u32, month: u32) -> Option<u32> {
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => Some(31),
@@ -64,7 +97,7 @@ fn days_in(year: u32, month: u32) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::canonical;
+    use super::{canonical, precise};
 
     #[test]
     fn as_go_formats_it() {
@@ -87,6 +120,22 @@ mod tests {
             ("20240-01-0éT00:00:00Z", None),
         ] {
             assert_eq!(canonical(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_keeps_its_fraction() {
+        for (text, expected) in [
+            ("2001-12-14T21:59:43Z", Some("2001-12-14T21:59:43Z")),
+            ("2001-12-14T21:59:43.100+00:00", Some("2001-12-14T21:59:43.1Z")),
+            ("2001-12-14T21:59:43.000Z", Some("2001-12-14T21:59:43Z")),
+            (
+                "2001-12-14T21:59:43.1234567899-05:00",
+                Some("2001-12-14T21:59:43.123456789-05:00"),
+            ),
+            ("2001-12-14", None),
+        ] {
+            assert_eq!(precise(text).as_deref(), expected, "{text}");
         }
     }
 }

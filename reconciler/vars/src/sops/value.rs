@@ -11,7 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::error::ValueProblem;
-use super::plain::Plain;
+use super::node::Node;
+use super::walk::Made;
+use super::{number, timestamp};
 
 /// The key that every value of one file is sealed with.
 pub(super) struct DataKey(pub(super) Zeroizing<[u8; 32]>);
@@ -19,16 +21,27 @@ pub(super) struct DataKey(pub(super) Zeroizing<[u8; 32]>);
 /// Length of a GCM tag in bytes.
 const TAG: usize = 16;
 
+/// What a sealed value was made of.
+pub(super) struct Opened {
+    pub(super) made: Made,
+    /// The nonce, where it is of the length that is written.
+    pub(super) iv: Option<[u8; IV]>,
+}
+
 /// Opens a value whose keys, each followed by a colon, are `context`.
 ///
 /// The empty text stands for itself: sops seals no empty value (aes/cipher.go).
-pub(super) fn open(key: &DataKey, text: &str, context: &str) -> Result<Plain, ValueProblem> {
+pub(super) fn open(key: &DataKey, text: &str, context: &str) -> Result<Opened, ValueProblem> {
     if text.is_empty() {
-        return Ok(Plain::Text(Zeroizing::new(Vec::new())));
+        let made = Made::Value(Node::text(""));
+        return Ok(Opened { made, iv: None });
     }
     let parts = Parts::read(text)?;
     let bytes = unseal(key, &parts, context.as_bytes())?;
-    typed(parts.kind, bytes)
+    Ok(Opened {
+        made: typed(parts.kind, bytes)?,
+        iv: parts.iv.try_into().ok(),
+    })
 }
 
 struct Parts<'a> {
@@ -98,35 +111,77 @@ fn unseal_with<N: ArrayLength<u8>>(
 /// Length in bytes of the nonce that sops writes.
 pub(super) const IV: usize = 32;
 
-/// Seals a text; `None` where it is longer than the cipher can take. The nonce must be new for every call.
-pub(super) fn seal(key: &DataKey, plaintext: &[u8], context: &str, iv: &[u8; IV]) -> Option<String> {
+/// The type of a value, as it stands behind the ciphertext.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Text,
+    Integer,
+    Float,
+    Bool,
+    Time,
+    Comment,
+}
+
+impl Kind {
+    /// Of a leaf.
+    pub(super) fn of(node: &Node) -> Self {
+        match node {
+            Node::Integer(_) => Self::Integer,
+            Node::Float(_) => Self::Float,
+            Node::Bool(_) => Self::Bool,
+            Node::Time(_) => Self::Time,
+            Node::Null | Node::Text(_) | Node::List(_) | Node::Map(_) => Self::Text,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "str",
+            Self::Integer => "int",
+            Self::Float => "float",
+            Self::Bool => "bool",
+            Self::Time => "time",
+            Self::Comment => "comment",
+        }
+    }
+}
+
+/// Seals a value; `None` where it is longer than the cipher can take. A nonce must never be used for two
+/// plaintexts.
+pub(super) fn seal(
+    key: &DataKey,
+    plaintext: &[u8],
+    kind: Kind,
+    context: &str,
+    iv: &[u8; IV],
+) -> Option<String> {
     let cipher = AesGcm::<Aes256, U32>::new(GenericArray::from_slice(&*key.0));
     let mut buffer = Zeroizing::new(plaintext.to_vec());
     let tag = cipher
         .encrypt_in_place_detached(GenericArray::from_slice(iv), context.as_bytes(), &mut buffer)
         .ok()?;
     let [data, iv, tag] = [buffer.as_slice(), iv, tag.as_slice()].map(|part| STANDARD.encode(part));
-    Some(format!("ENC[AES256_GCM,data:{data},iv:{iv},tag:{tag},type:str]"))
+    Some(format!(
+        "ENC[AES256_GCM,data:{data},iv:{iv},tag:{tag},type:{}]",
+        kind.name()
+    ))
 }
 
-fn typed(kind: &str, bytes: Zeroizing<Vec<u8>>) -> Result<Plain, ValueProblem> {
+fn typed(kind: &str, bytes: Zeroizing<Vec<u8>>) -> Result<Made, ValueProblem> {
     let text = || std::str::from_utf8(&bytes).map_err(|_| ValueProblem::Content);
-    match kind {
-        "str" | "bytes" | "time" => Ok(Plain::Text(bytes)),
-        "int" => text()?
-            .parse()
-            .map(Plain::Integer)
-            .map_err(|_| ValueProblem::Content),
-        "float" => match text()?.parse::<f64>() {
-            Ok(number) if number.is_finite() => Ok(Plain::Float(number)),
-            _ => Err(ValueProblem::Content),
-        },
+    let node = match kind {
+        "str" | "bytes" => Node::Text(bytes),
+        "comment" => return Ok(Made::Comment(bytes)),
+        "time" => Node::Time(timestamp::precise(text()?).ok_or(ValueProblem::Content)?.into()),
+        "int" => Node::Integer(text()?.parse().map_err(|_| ValueProblem::Content)?),
+        "float" => Node::Float(number::parse(text()?).ok_or(ValueProblem::Content)?),
         // The words of Go's `ParseBool`.
         "bool" => match text()? {
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Plain::Bool(true)),
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Plain::Bool(false)),
-            _ => Err(ValueProblem::Content),
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Node::Bool(true),
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => Node::Bool(false),
+            _ => return Err(ValueProblem::Content),
         },
-        _ => Err(ValueProblem::Type),
-    }
+        _ => return Err(ValueProblem::Type),
+    };
+    Ok(Made::Value(node))
 }

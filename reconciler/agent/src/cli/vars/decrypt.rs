@@ -6,14 +6,11 @@ use crate::cli::failure::CliError;
 use crate::cli::page;
 use crate::exit::Outcome;
 use crate::secrets;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use camino::Utf8Path;
-use reconciler_vars::sops::{LARGEST_FILE, Plain};
-use reconciler_vars::{Decrypted, Identities, IdentityProblem, SopsError, decrypt_file};
+use reconciler_vars::sops::LARGEST_FILE;
+use reconciler_vars::{Format, Identities, IdentityProblem, SopsError, decrypt, decrypt_file};
 use std::fs::File;
 use std::io::{self, Read};
-use zeroize::Zeroizing;
 
 /// A file that gave no plaintext.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +92,12 @@ pub(super) fn run(context: &Context, options: &DecryptOptions) -> Result<Outcome
     if identities.is_empty() {
         return Err(DecryptError::NoIdentity { file, problems }.into());
     }
-    let opened = decrypt_file(&bytes, &identities).map_err(|source| DecryptError::Open {
+    let opened = match Format::of_path(options.file.as_str()) {
+        // A name that says nothing is no promise.
+        Format::Binary => decrypt_file(&bytes, &identities),
+        format => decrypt(&bytes, format, &identities),
+    }
+    .map_err(|source| DecryptError::Open {
         file: file.clone(),
         own: identities
             .recipients()
@@ -104,33 +106,18 @@ pub(super) fn run(context: &Context, options: &DecryptOptions) -> Result<Outcome
             .collect(),
         source,
     })?;
-    let printed = match opened {
-        Decrypted::Binary(bytes) if options.json => in_json(bytes),
-        opened => opened,
+    let text = if options.json {
+        opened.to_json()
+    } else {
+        opened.into_bytes()
     };
-    let text = printed.into_bytes().map_err(|source| DecryptError::Open {
+    let text = text.map_err(|source| DecryptError::Open {
         file,
         own: Vec::new(),
         source,
     })?;
     page::secret(&text)?;
     Ok(Outcome::Converged)
-}
-
-/// Bytes as a document: as they are where they are text, in base64 where they are not.
-fn in_json(bytes: Zeroizing<Vec<u8>>) -> Decrypted {
-    let text = |text: &str| Plain::Text(Zeroizing::new(text.as_bytes().to_vec()));
-    let (data, encoding) = match std::str::from_utf8(&bytes) {
-        Ok(_) => (bytes, "utf-8"),
-        Err(_) => {
-            let encoded = BASE64_STANDARD.encode(&*bytes).into_bytes();
-            (Zeroizing::new(encoded), "base64")
-        }
-    };
-    Decrypted::Document(Plain::Map(vec![
-        ("data".to_owned(), Plain::Text(data)),
-        ("encoding".to_owned(), text(encoding)),
-    ]))
 }
 
 /// The file's name for messages, and its bytes: one more than is opened, so that a larger one is told as such.

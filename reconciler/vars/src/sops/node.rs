@@ -1,0 +1,171 @@
+//! Owns the tree that a file is read into, sealed or opened, comments included. It must never appear in a
+//! `Debug` output.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::number;
+
+/// One value, with what lies below it in order.
+#[derive(Clone, PartialEq)]
+pub(super) enum Node {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Float(f64),
+    /// Any bytes: what was sealed need not be UTF-8.
+    Text(Zeroizing<Vec<u8>>),
+    /// A point in time as Go's RFC3339Nano writes it; only YAML has them.
+    Time(Zeroizing<String>),
+    List(Vec<Item>),
+    Map(Branch),
+}
+
+/// The entries of an object, of a YAML mapping, of an INI section, or of a dotenv file.
+pub(super) type Branch = Vec<Entry>;
+
+/// What a map holds.
+#[derive(Clone, PartialEq)]
+pub(super) enum Entry {
+    Comment(Comment),
+    Pair(String, Node),
+}
+
+/// What a list holds.
+#[derive(Clone, PartialEq)]
+pub(super) enum Item {
+    Comment(Comment),
+    Value(Node),
+}
+
+/// One line of a comment, without its `#`.
+#[derive(Clone, PartialEq)]
+pub(super) struct Comment {
+    pub(super) text: Zeroizing<Vec<u8>>,
+    pub(super) place: Place,
+}
+
+/// Where a comment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// On a line of its own.
+    Above,
+    /// Behind the value that follows it in the tree.
+    Behind,
+}
+
+impl Node {
+    pub(super) fn text(text: impl Into<Vec<u8>>) -> Self {
+        Self::Text(Zeroizing::new(text.into()))
+    }
+
+    /// The text, where it is one and is UTF-8.
+    pub(super) fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Text(bytes) => std::str::from_utf8(bytes).ok(),
+            _ => None,
+        }
+    }
+
+    /// The bytes under which sops hashes and seals a leaf (sops.go `ToBytes`); `None` for what is no leaf.
+    pub(super) fn bytes(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let owned = |text: &str| Some(Zeroizing::new(text.as_bytes().to_vec()));
+        match self {
+            Self::Null | Self::List(_) | Self::Map(_) => None,
+            Self::Bool(true) => owned("True"),
+            Self::Bool(false) => owned("False"),
+            Self::Integer(number) => owned(&Zeroizing::new(number.to_string())),
+            Self::Float(float) => owned(&number::plain(*float)),
+            Self::Text(bytes) => Some(bytes.clone()),
+            Self::Time(time) => owned(time),
+        }
+    }
+
+    /// Whether nothing of it is under a MAC: nulls, empty texts, and lists and maps of such.
+    pub(super) fn is_unsealed(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Text(bytes) => bytes.is_empty(),
+            Self::List(items) => items.iter().all(|item| match item {
+                Item::Comment(_) => true,
+                Item::Value(value) => value.is_unsealed(),
+            }),
+            Self::Map(entries) => entries.iter().all(|entry| match entry {
+                Entry::Comment(_) => true,
+                Entry::Pair(_, value) => value.is_unsealed(),
+            }),
+            Self::Bool(_) | Self::Integer(_) | Self::Float(_) | Self::Time(_) => false,
+        }
+    }
+
+    /// What it is, in a word for people.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a truth value",
+            Self::Integer(_) | Self::Float(_) => "a number",
+            Self::Text(_) => "a text",
+            Self::Time(_) => "a time",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a map",
+        }
+    }
+}
+
+/// The pairs of a branch, without its comments.
+pub(super) fn pairs(branch: &[Entry]) -> impl Iterator<Item = (&str, &Node)> {
+    branch.iter().filter_map(|entry| match entry {
+        Entry::Pair(key, value) => Some((key.as_str(), value)),
+        Entry::Comment(_) => None,
+    })
+}
+
+/// The values of a list, without its comments.
+pub(super) fn values(list: &[Item]) -> impl Iterator<Item = &Node> {
+    list.iter().filter_map(|item| match item {
+        Item::Value(value) => Some(value),
+        Item::Comment(_) => None,
+    })
+}
+
+/// The value of a key.
+pub(super) fn get<'a>(branch: &'a [Entry], key: &str) -> Option<&'a Node> {
+    pairs(branch)
+        .find(|(name, _)| *name == key)
+        .map(|(_, value)| value)
+}
+
+impl Comment {
+    pub(super) fn above(text: impl Into<Vec<u8>>) -> Self {
+        Self {
+            text: Zeroizing::new(text.into()),
+            place: Place::Above,
+        }
+    }
+}
+
+// A value that should have been encrypted may stand in any of them.
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Node([redacted])")
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Entry([redacted])")
+    }
+}
+
+impl fmt::Debug for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Item([redacted])")
+    }
+}
+
+impl fmt::Debug for Comment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Comment([redacted])")
+    }
+}

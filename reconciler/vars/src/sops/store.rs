@@ -1,0 +1,82 @@
+//! Owns the way from a file's bytes to its trees and back, whatever its store. It must never open or seal a value.
+
+use zeroize::Zeroizing;
+
+use super::error::SopsError;
+use super::format::Format;
+use super::node::{Branch, Entry, Node};
+use super::{dotenv, json, json_text};
+
+/// The largest file that is opened or made, in bytes: 32 MiB.
+pub const LARGEST_FILE: usize = 32 << 20;
+
+/// A sealed file, read.
+pub(super) struct SealedFile {
+    /// Its documents; only YAML has more than one.
+    pub(super) branches: Vec<Branch>,
+    /// The `sops` section, whole.
+    pub(super) section: Branch,
+}
+
+/// Reads a sealed file.
+pub(super) fn read_sealed(bytes: &[u8], format: Format) -> Result<SealedFile, SopsError> {
+    let mut branches = read(bytes, format)?;
+    let first = branches.first_mut().ok_or(SopsError::NoMetadata)?;
+    let section = match format {
+        Format::Dotenv => dotenv::take_section(first)?,
+        Format::Json | Format::Binary | Format::Yaml | Format::Ini => take_section(first)?,
+    };
+    Ok(SealedFile { branches, section })
+}
+
+fn take_section(branch: &mut Branch) -> Result<Branch, SopsError> {
+    let is_section = |entry: &Entry| matches!(entry, Entry::Pair(key, _) if key == "sops");
+    let index = branch.iter().position(is_section).ok_or(SopsError::NoMetadata)?;
+    match branch.remove(index) {
+        Entry::Pair(_, Node::Map(section)) => Ok(section),
+        _ => Err(SopsError::Metadata { field: "sops" }),
+    }
+}
+
+/// Reads a file as its store has it, sealed or not. Plaintext of the binary store is no tree, and its sealed form
+/// is JSON.
+pub(super) fn read(bytes: &[u8], format: Format) -> Result<Vec<Branch>, SopsError> {
+    if bytes.len() > LARGEST_FILE {
+        return Err(SopsError::TooLarge {
+            size: bytes.len(),
+            limit: LARGEST_FILE,
+        });
+    }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(SopsError::Empty);
+    }
+    match format {
+        Format::Json | Format::Binary => match json::parse(bytes)? {
+            Node::Map(branch) => Ok(vec![branch]),
+            _ => Err(SopsError::NotAnObject),
+        },
+        Format::Dotenv => Ok(vec![dotenv::parse(bytes)?]),
+        Format::Yaml | Format::Ini => Err(SopsError::UnreadStore { format }),
+    }
+}
+
+/// The text of an opened file, as `sops decrypt` prints it.
+pub(super) fn write_plain(branches: &[Branch], format: Format) -> Result<Zeroizing<Vec<u8>>, SopsError> {
+    let [branch] = branches else {
+        return Err(SopsError::Unwritable { format });
+    };
+    match format {
+        Format::Json => write_json(branch),
+        Format::Binary => match branch.as_slice() {
+            [Entry::Pair(name, Node::Text(data))] if name == "data" => Ok(data.clone()),
+            _ => Err(SopsError::Unwritable { format }),
+        },
+        Format::Dotenv => dotenv::write(branch),
+        Format::Yaml | Format::Ini => Err(SopsError::UnreadStore { format }),
+    }
+}
+
+/// The JSON text of a tree.
+pub(super) fn write_json(branch: &Branch) -> Result<Zeroizing<Vec<u8>>, SopsError> {
+    json_text::write(&Node::Map(branch.clone())).map_err(|_| SopsError::Unwritable { format: Format::Json })
+}
