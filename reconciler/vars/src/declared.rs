@@ -77,7 +77,7 @@ impl Default for DeclaredFile {
 pub enum NeededFor {
     /// Before the disk is partitioned: at installation only, and never installed here.
     Partitioning,
-    /// Before the activation script runs. Installed like [`Self::Services`], which is before activation too.
+    /// Before the activation script runs: laid down on the disk, in clan's upload directory, as clan does.
     Activation,
     /// Before accounts are made; installed apart and for root alone.
     Users,

@@ -27,12 +27,14 @@ pub use install::{
     UnknownAccounts, stage,
 };
 pub use mode::{InvalidMode, Mode};
-pub use preflight::{Finding, FindingReason, Findings, Opened, PreflightError, Problems, preflight};
+pub use preflight::{
+    Finding, FindingReason, Findings, Opened, PreflightError, Problems, Salvaged, preflight, salvage,
+};
 pub use readers::{Reader, ReaderKind, ReadersError, readers};
 pub use redacted::Redacted;
 pub use requirements::{
-    InvalidName, NameKind, Requirement, RequirementProblem, RequirementProblems, Requirements,
-    RequirementsError,
+    Installer, InvalidName, NameKind, Placement, Requirement, RequirementProblem, RequirementProblems,
+    Requirements, RequirementsError,
 };
 pub use sops::{
     Decrypted, Format, InvalidRecipient, LookupError, Recipient, Rekeyed, SealError, SopsError, decrypt,

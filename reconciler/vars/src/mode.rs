@@ -22,6 +22,11 @@ impl Mode {
         self.0
     }
 
+    /// The permission bits of a file's mode, without those of its type.
+    pub(crate) fn of_bits(bits: u32) -> Self {
+        Self(bits & 0o7777)
+    }
+
     /// The same mode with nothing left for group and others.
     pub(crate) fn for_owner_alone(self) -> Self {
         Self(self.0 & 0o700)

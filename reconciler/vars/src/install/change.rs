@@ -2,6 +2,7 @@
 //! nor write.
 
 use std::collections::BTreeMap;
+use std::fs::Metadata;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -10,8 +11,12 @@ use sha2::{Digest, Sha256};
 use unix::fcntl::OFlag;
 use zeroize::Zeroizing;
 
+use super::error::{InstallError, Operation};
 use super::folder::Ownership;
-use super::plan::{Planned, USERS_FOLDER};
+use super::plan::{ACTIVATION_FOLDER, Planned, USERS_FOLDER, place};
+use super::root::SecretsRoot;
+use crate::mode::Mode;
+use crate::requirements::Requirements;
 
 /// In what a file differs from an earlier generation's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,26 +85,27 @@ pub(super) fn of_folder(folder: &Path) -> io::Result<Snapshot> {
                 pending.push((entry.path(), format!("{path}/")));
                 continue;
             }
-            let digest = if facts.is_file() {
-                digest(&entry.path())?
-            } else {
-                [0; 32]
-            };
-            let ownership = Some(Ownership {
-                uid: facts.uid(),
-                gid: facts.gid(),
-            });
-            snapshot.insert(
-                path,
-                Facts {
-                    mode: facts.mode(),
-                    ownership,
-                    digest,
-                },
-            );
+            snapshot.insert(path, of_entry(&entry.path(), &facts)?);
         }
     }
     Ok(snapshot)
+}
+
+/// What one file is; a symbolic link is not followed.
+pub(super) fn of_file(path: &Path) -> io::Result<Facts> {
+    of_entry(path, &path.symlink_metadata()?)
+}
+
+fn of_entry(path: &Path, facts: &Metadata) -> io::Result<Facts> {
+    let digest = if facts.is_file() { digest(path)? } else { [0; 32] };
+    Ok(Facts {
+        mode: facts.mode(),
+        ownership: Some(Ownership {
+            uid: facts.uid(),
+            gid: facts.gid(),
+        }),
+        digest,
+    })
 }
 
 fn digest(path: &Path) -> io::Result<[u8; 32]> {
@@ -145,15 +151,64 @@ pub(super) fn between(old: &Snapshot, new: &Snapshot, units: &BTreeMap<String, V
     changes
 }
 
-/// The path as a reader of the link for users sees it.
+impl SecretsRoot {
+    /// In what generation `to` differs from `from`, with the units that `requirements`, those of `to`, name;
+    /// from none at all for `None`. Both are compared as they lie there, so no key is needed.
+    ///
+    /// # Errors
+    /// [`InstallError::Gone`] where one of them is, [`InstallError::System`] where one cannot be read.
+    pub fn changes(
+        &self,
+        from: Option<u64>,
+        to: u64,
+        requirements: &Requirements,
+        machine: &str,
+    ) -> Result<Vec<Change>, InstallError> {
+        let units = requirements.installed().map(|file| {
+            let path = place(file, &file.install_path(machine));
+            (path, file.restart_units.clone())
+        });
+        let old = from.map(|number| self.snapshot(number)).transpose()?;
+        let new = self.snapshot(to)?;
+        Ok(between(&old.unwrap_or_default(), &new, &units.collect()))
+    }
+
+    /// What is installed in a generation's folder.
+    pub(super) fn snapshot(&self, number: u64) -> Result<Snapshot, InstallError> {
+        if !self.exists(number) {
+            return Err(InstallError::Gone { number });
+        }
+        let folder = self.generation_folder(number)?;
+        of_folder(&folder).map_err(InstallError::during(Operation::Inspect, &folder))
+    }
+}
+
+/// The path as a reader of the links sees it; that of what activation scripts need as the fleet has it.
 fn shown(path: &str) -> String {
-    path.strip_prefix(USERS_FOLDER)
-        .and_then(|rest| rest.strip_prefix('/'))
-        .unwrap_or(path)
-        .to_owned()
+    let below = |folder| path.strip_prefix(folder)?.strip_prefix('/');
+    match (below(USERS_FOLDER), below(ACTIVATION_FOLDER)) {
+        (Some(rest), _) => rest.to_owned(),
+        (None, Some(rest)) => format!("vars/{rest}"),
+        (None, None) => path.to_owned(),
+    }
 }
 
 impl Facts {
+    /// Its owner and group, where they are known.
+    pub(super) fn ownership(&self) -> Option<Ownership> {
+        self.ownership
+    }
+
+    /// Its permission bits.
+    pub(super) fn mode(&self) -> Mode {
+        Mode::of_bits(self.mode)
+    }
+
+    /// Whether bytes, owner, group and mode are the same.
+    pub(super) fn same_as(&self, other: &Self) -> bool {
+        self.digest == other.digest && self.same_access(other)
+    }
+
     fn same_access(&self, other: &Self) -> bool {
         let same_owner = match (self.ownership, other.ownership) {
             (Some(a), Some(b)) => a == b,

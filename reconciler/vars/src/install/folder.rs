@@ -40,23 +40,48 @@ impl Folder {
     pub(super) fn open_trusted(path: &Path) -> Result<Self, InstallError> {
         let fd =
             open(path, FLAGS, Bits::empty()).map_err(InstallError::during(Operation::OpenFolder, path))?;
-        let fd = File::from(fd);
-        let facts = fd
+        let folder = Self {
+            fd: fd.into(),
+            path: path.to_owned(),
+        };
+        folder.trusted()
+    }
+
+    /// The folder, if nobody else can change it.
+    fn trusted(self) -> Result<Self, InstallError> {
+        let facts = self
+            .fd
             .metadata()
-            .map_err(InstallError::during(Operation::Inspect, path))?;
+            .map_err(InstallError::during(Operation::Inspect, &self.path))?;
         let (uid, mode) = (facts.uid(), facts.mode() & 0o7777);
         let ours = uid == 0 || uid == geteuid().as_raw();
         if !ours || mode & 0o022 != 0 {
-            return Err(InstallError::Insecure {
-                path: path.to_owned(),
-                uid,
-                mode,
-            });
+            let path = self.path;
+            return Err(InstallError::Insecure { path, uid, mode });
         }
-        Ok(Self {
-            fd,
-            path: path.to_owned(),
-        })
+        Ok(self)
+    }
+
+    /// Opens a folder below this one that nobody else can change, making it where it is not there.
+    pub(super) fn reach(&self, name: &str) -> Result<Self, InstallError> {
+        match self.enter(name) {
+            Err(InstallError::System { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                self.make(name)
+            }
+            entered => entered?.trusted(),
+        }
+    }
+
+    /// Where it is, for messages.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes what was written to it, and to its list of names, last.
+    pub(super) fn sync(&self) -> Result<(), InstallError> {
+        self.fd
+            .sync_all()
+            .map_err(InstallError::during(Operation::Write, &self.path))
     }
 
     pub(super) fn fd(&self) -> &File {
@@ -74,7 +99,8 @@ impl Folder {
         Ok(made)
     }
 
-    fn enter(&self, name: &str) -> Result<Self, InstallError> {
+    /// Opens a folder below this one.
+    pub(super) fn enter(&self, name: &str) -> Result<Self, InstallError> {
         let path = self.path.join(name);
         let fd = openat(&self.fd, name, FLAGS, Bits::empty());
         fd.map(|fd| Self {
@@ -93,7 +119,7 @@ impl Folder {
         mode: Mode,
     ) -> Result<(), InstallError> {
         match path.split_once('/') {
-            None => self.write(path, bytes, ownership, mode),
+            None => self.write(path, bytes, ownership, mode).map(drop),
             Some((first, rest)) => {
                 let exists = self.path.join(first).symlink_metadata().is_ok();
                 let folder = if exists {
@@ -106,13 +132,14 @@ impl Folder {
         }
     }
 
-    fn write(
+    /// Makes a file in this folder that must not be there yet.
+    pub(super) fn write(
         &self,
         name: &str,
         bytes: &[u8],
         ownership: Option<Ownership>,
         mode: Mode,
-    ) -> Result<(), InstallError> {
+    ) -> Result<File, InstallError> {
         let path = self.path.join(name);
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = openat(&self.fd, name, flags, Bits::S_IRUSR | Bits::S_IWUSR)
@@ -120,7 +147,8 @@ impl Folder {
         let mut file = File::from(fd);
         file.write_all(bytes)
             .map_err(InstallError::during::<io::Error>(Operation::Write, &path))?;
-        own(&file, &path, ownership, mode)
+        own(&file, &path, ownership, mode)?;
+        Ok(file)
     }
 }
 

@@ -1,6 +1,8 @@
-//! Installed secrets: generations on a ramdisk, and the link that says which one is in force.
+//! Installed secrets: generations on a ramdisk, the link that says which one is in force, and what activation
+//! scripts need on the disk.
 
 mod accounts;
+mod activation;
 mod backing;
 mod change;
 mod error;

@@ -11,6 +11,10 @@ use crate::requirements::Requirement;
 /// through the main link, so that one rename switches both.
 pub(super) const USERS_FOLDER: &str = ".users";
 
+/// Folder of a generation that holds what activation scripts need, as it lies below
+/// `<upload directory>/activation`: kept here, so that going back needs no key.
+pub(super) const ACTIVATION_FOLDER: &str = ".activation";
+
 /// What one file is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Planned {
@@ -25,7 +29,11 @@ pub(super) struct Planned {
 pub(super) fn place(requirement: &Requirement, install_path: &str) -> String {
     match requirement.needed_for {
         NeededFor::Users => format!("{USERS_FOLDER}/{install_path}"),
-        NeededFor::Services | NeededFor::Activation | NeededFor::Partitioning => install_path.to_owned(),
+        NeededFor::Activation => {
+            let below = install_path.strip_prefix("vars/").unwrap_or(install_path);
+            format!("{ACTIVATION_FOLDER}/{below}")
+        }
+        NeededFor::Services | NeededFor::Partitioning => install_path.to_owned(),
     }
 }
 

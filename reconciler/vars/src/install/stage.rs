@@ -145,13 +145,6 @@ fn changes(
     new: &Snapshot,
     units: &BTreeMap<String, Vec<String>>,
 ) -> Result<Vec<Change>, InstallError> {
-    let old = match number {
-        None => Snapshot::new(),
-        Some(number) if !root.exists(number) => return Err(InstallError::Gone { number }),
-        Some(number) => {
-            let folder = root.generation_folder(number)?;
-            change::of_folder(&folder).map_err(InstallError::during(Operation::Inspect, &folder))?
-        }
-    };
-    Ok(change::between(&old, new, units))
+    let old = number.map(|number| root.snapshot(number)).transpose()?;
+    Ok(change::between(&old.unwrap_or_default(), new, units))
 }

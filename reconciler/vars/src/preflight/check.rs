@@ -31,6 +31,15 @@ pub enum PreflightError {
     Name(#[from] InvalidName),
 }
 
+/// What could be had of a machine's secrets.
+#[derive(Debug)]
+pub struct Salvaged {
+    /// Those that open.
+    pub opened: Opened,
+    /// What is wrong with the others; empty where nothing is.
+    pub findings: Findings,
+}
+
 /// Checks that the tree has everything that `requirements` name, and opens the secrets.
 ///
 /// # Errors
@@ -41,6 +50,24 @@ pub fn preflight(
     requirements: &Requirements,
     identities: &Identities,
 ) -> Result<Opened, PreflightError> {
+    let Salvaged { opened, findings } = salvage(tree, machine, requirements, identities)?;
+    if findings.0.is_empty() {
+        Ok(opened)
+    } else {
+        Err(PreflightError::Findings(findings))
+    }
+}
+
+/// As [`preflight`], for a machine that boots: it has to do with what opens.
+///
+/// # Errors
+/// [`PreflightError::NoIdentity`] where there is no key at all.
+pub fn salvage(
+    tree: &dyn Tree,
+    machine: &str,
+    requirements: &Requirements,
+    identities: &Identities,
+) -> Result<Salvaged, PreflightError> {
     check_name(NameKind::Machine, machine)?;
     for file in requirements.files() {
         check_name(NameKind::Generator, &file.generator)?;
@@ -74,11 +101,10 @@ pub fn preflight(
             });
         }
     }
-    if findings.is_empty() {
-        Ok(Opened { secrets })
-    } else {
-        Err(PreflightError::Findings(Findings(findings)))
-    }
+    Ok(Salvaged {
+        opened: Opened { secrets },
+        findings: Findings(findings),
+    })
 }
 
 fn open(

@@ -4,6 +4,6 @@ mod check;
 mod finding;
 mod opened;
 
-pub use check::{PreflightError, preflight};
+pub use check::{PreflightError, Salvaged, preflight, salvage};
 pub use finding::{Finding, FindingReason, Findings, Problems};
 pub use opened::Opened;

@@ -1,11 +1,12 @@
 //! Owns the secrets of one machine, opened in memory. It must never show one, nor write one to a disk.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::requirements::Requirement;
+use crate::requirements::{Requirement, Requirements};
 
 /// One opened secret.
 pub(crate) struct OpenedSecret {
@@ -53,6 +54,14 @@ impl Opened {
             .map(|secret| (&secret.requirement, secret.install_path.as_str()))
     }
 
+    /// Those that `requirements` install; the others are overwritten.
+    #[must_use]
+    pub fn only(mut self, requirements: &Requirements) -> Self {
+        let wanted: HashSet<_> = requirements.installed().collect();
+        self.secrets.retain(|secret| wanted.contains(&secret.requirement));
+        self
+    }
+
     /// Lower-case hexadecimal SHA-256 over every secret's place, owner, group, mode and encrypted bytes. It is
     /// the same for the same ciphertexts, and tells nothing of a plaintext.
     pub fn fingerprint(&self) -> String {
@@ -66,7 +75,12 @@ impl Opened {
         } in &self.secrets
         {
             let mode = requirement.mode.to_string();
-            let needed_for = [u8::from(requirement.needed_for == crate::NeededFor::Users)];
+            // Each is a place of its own.
+            let needed_for = [match requirement.needed_for {
+                crate::NeededFor::Users => 1,
+                crate::NeededFor::Activation => 2,
+                crate::NeededFor::Services | crate::NeededFor::Partitioning => 0,
+            }];
             let fields: [&[u8]; 5] = [
                 install_path.as_bytes(),
                 requirement.owner.as_bytes(),

@@ -64,6 +64,7 @@ impl Requirements {
 
 #[cfg(test)]
 mod tests {
+    use super::super::placement::{Installer, Placement};
     use super::*;
 
     fn declared(text: &str) -> Declared {
@@ -138,12 +139,42 @@ mod tests {
             serde_json::from_str::<Requirements>(&stored).unwrap(),
             requirements
         );
-        let newer = stored.replace("\"version\":1", "\"version\":2");
+        let newer = stored.replace("\"version\":1", "\"version\":3");
         assert!(
             serde_json::from_str::<Requirements>(&newer)
                 .unwrap_err()
                 .to_string()
-                .contains("version 2")
+                .contains("version 3")
         );
+    }
+
+    #[test]
+    fn another_installer_leaves_what_activations_need() {
+        let text = r#"{"generators":{"g":{"files":{"a":{"neededFor":"activation"},"b":{},"c":{"secret":false},
+            "d":{"neededFor":"partitioning"}}}}}"#;
+        let all = Requirements::declared(&declared(text), "m", "root").unwrap();
+        let partitioning: Vec<_> = all.for_partitioning().map(|file| file.file.as_str()).collect();
+        assert_eq!(partitioning, ["d"]);
+        let usual = all.clone().placed(Placement::default());
+        assert_eq!(
+            (&usual, usual.placement().upload_directory()),
+            (&all, "/var/lib/sops-nix")
+        );
+        let placed = all.placed(Placement {
+            installer: Installer::Own,
+            upload_directory: Some("/etc/secret-vars".to_owned()),
+        });
+        assert_eq!(
+            placed.activation_paths("m").collect::<Vec<_>>(),
+            ["per-machine/m/g/a"]
+        );
+        assert_eq!(placed.files().len(), 1);
+        let stored = serde_json::to_string(&placed).unwrap();
+        assert!(stored.starts_with(r#"{"version":2,"#), "{stored}");
+        assert!(
+            stored.ends_with(r#""placement":{"installer":"own","upload-directory":"/etc/secret-vars"}}"#),
+            "{stored}"
+        );
+        assert_eq!(serde_json::from_str::<Requirements>(&stored).unwrap(), placed);
     }
 }

@@ -3,8 +3,10 @@
 mod declared;
 mod discovered;
 mod error;
+mod placement;
 mod requirement;
 
 pub(crate) use error::check_name;
 pub use error::{InvalidName, NameKind, RequirementProblem, RequirementProblems, RequirementsError};
+pub use placement::{Installer, Placement};
 pub use requirement::{Requirement, Requirements};

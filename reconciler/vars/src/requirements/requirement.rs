@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::placement::Placement;
 use crate::declared::NeededFor;
 use crate::mode::Mode;
 
@@ -48,6 +49,13 @@ impl Requirement {
         }
     }
 
+    /// Path below `<upload directory>/activation`, where clan has what activation scripts need:
+    /// `per-machine/<m>/<g>/<f>` or `shared/<g>/<f>`.
+    pub fn activation_path(&self, machine: &str) -> String {
+        let path = self.install_path(machine);
+        path.strip_prefix("vars/").unwrap_or(&path).to_owned()
+    }
+
     /// Whether it is decrypted and installed: a secret, meant for the machine, after installation day.
     pub fn is_installed(&self) -> bool {
         self.secret && self.deploy && self.needed_for != NeededFor::Partitioning
@@ -59,25 +67,28 @@ impl Requirement {
     }
 }
 
-/// The version of the stored form that this code writes.
-const VERSION: u32 = 1;
+/// The newest version of the stored form: 1 with the agent's own placement, 2 with another.
+const VERSION: u32 = 2;
 
-/// Everything that a machine needs, ordered by path.
+/// Everything that a machine needs, ordered by path, and where it is put.
 ///
-/// Serialises as `{ "version": 1, "files": [ … ] }`, so that a generation can be opened again from its
-/// own revision without an evaluation. A newer version is refused.
+/// Serialises as `{ "version": 1, "files": [ … ] }`, so that a generation can be opened again from its own
+/// revision without an evaluation. Where another installer serves the machine, or the upload directory is not
+/// the usual one, it is `{ "version": 2, "files": [ … ], "placement": { … } }`. A newer version is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requirements {
     #[serde(deserialize_with = "known_version")]
     version: u32,
     files: Vec<Requirement>,
+    #[serde(default, skip_serializing_if = "Placement::is_usual")]
+    placement: Placement,
 }
 
 fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let version = u32::deserialize(deserializer)?;
     if version == 0 || version > VERSION {
         return Err(serde::de::Error::custom(format_args!(
-            "requirements have version {version}, and only {VERSION} is known"
+            "requirements have version {version}, and only those up to {VERSION} are known"
         )));
     }
     Ok(version)
@@ -88,9 +99,28 @@ impl Requirements {
     pub(crate) fn from_files(mut files: Vec<Requirement>) -> Self {
         files.sort_by(|a, b| (a.share, &a.generator, &a.file).cmp(&(b.share, &b.generator, &b.file)));
         Self {
-            version: VERSION,
+            version: 1,
             files,
+            placement: Placement::default(),
         }
+    }
+
+    /// The part of them that the agent installs under a placement: all, or what activation scripts need where
+    /// another installer does the rest.
+    #[must_use]
+    pub fn placed(mut self, placement: Placement) -> Self {
+        if placement.installer == super::placement::Installer::Own {
+            self.files
+                .retain(|file| file.is_installed() && file.needed_for == NeededFor::Activation);
+        }
+        self.version = if placement.is_usual() { 1 } else { VERSION };
+        self.placement = placement;
+        self
+    }
+
+    /// Where they are put.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
     }
 
     /// The files.
@@ -101,6 +131,20 @@ impl Requirements {
     /// The files that are decrypted and installed.
     pub fn installed(&self) -> impl Iterator<Item = &Requirement> {
         self.files.iter().filter(|file| file.is_installed())
+    }
+
+    /// The secrets that are needed to partition disks, and are of no use to a machine that runs.
+    pub fn for_partitioning(&self) -> impl Iterator<Item = &Requirement> {
+        let partitioning =
+            |file: &&Requirement| file.secret && file.deploy && file.needed_for == NeededFor::Partitioning;
+        self.files.iter().filter(partitioning)
+    }
+
+    /// Paths below `<upload directory>/activation` of what activation scripts need.
+    pub fn activation_paths(&self, machine: &str) -> impl Iterator<Item = String> {
+        self.installed()
+            .filter(|file| file.needed_for == NeededFor::Activation)
+            .map(move |file| file.activation_path(machine))
     }
 
     /// Whether nothing at all is needed.
