@@ -163,6 +163,7 @@ mod tests {
         let placed = all.placed(Placement {
             installer: Installer::Own,
             upload_directory: Some("/etc/secret-vars".to_owned()),
+            ..Placement::default()
         });
         assert_eq!(
             placed.activation_paths("m").collect::<Vec<_>>(),

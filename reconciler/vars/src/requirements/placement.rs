@@ -1,4 +1,5 @@
-//! Owns where a machine's secrets are put, and by whom. It must never touch a file.
+//! Owns where a machine's secrets lie in the fleet and on the machine, what opens them, and who installs them. It
+//! must never touch a file.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,19 +19,29 @@ pub enum Installer {
     Own,
 }
 
-/// Where a machine's secrets are put.
+/// Where a machine's secrets lie, besides what the agent's configuration says: all that it takes to open and
+/// install them again without an evaluation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Placement {
-    /// By whom.
+    /// Who installs them.
     pub installer: Installer,
     /// clan's upload directory, where it is not the usual one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upload_directory: Option<String>,
+    /// The folder below the fleet's that holds `vars/`; empty where it is the fleet's own.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub directory: String,
+    /// Age key files of the machine that the entry names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub age_key_files: Vec<String>,
+    /// SSH host keys of the machine that the entry names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ssh_host_keys: Vec<String>,
 }
 
 impl Placement {
-    /// The agent's own, with the usual upload directory.
+    /// Whether nothing has to be written down of it.
     pub(super) fn is_usual(&self) -> bool {
         *self == Self::default()
     }

@@ -70,11 +70,11 @@ impl Requirement {
 /// The newest version of the stored form: 1 with the agent's own placement, 2 with another.
 const VERSION: u32 = 2;
 
-/// Everything that a machine needs, ordered by path, and where it is put.
+/// Everything that a machine needs, ordered by path, and where it lies.
 ///
 /// Serialises as `{ "version": 1, "files": [ … ] }`, so that a generation can be opened again from its own
-/// revision without an evaluation. Where another installer serves the machine, or the upload directory is not
-/// the usual one, it is `{ "version": 2, "files": [ … ], "placement": { … } }`. A newer version is refused.
+/// revision without an evaluation; with a placement that is not the usual one, as
+/// `{ "version": 2, "files": [ … ], "placement": { … } }`. A newer version is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requirements {
     #[serde(deserialize_with = "known_version")]
@@ -92,6 +92,12 @@ fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::E
         )));
     }
     Ok(version)
+}
+
+impl Default for Requirements {
+    fn default() -> Self {
+        Self::from_files(Vec::new())
+    }
 }
 
 impl Requirements {
@@ -118,7 +124,7 @@ impl Requirements {
         self
     }
 
-    /// Where they are put.
+    /// Where they lie.
     pub fn placement(&self) -> &Placement {
         &self.placement
     }
