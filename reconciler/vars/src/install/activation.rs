@@ -170,7 +170,7 @@ fn write(folder: Folder, path: &str, source: &Path, facts: &Facts) -> Result<Wri
 }
 
 /// The folder of a path below `folder`, with those on its way made; and the path's last part.
-fn descend<'a>(folder: Folder, path: &'a str) -> Result<(Folder, &'a str), InstallError> {
+fn descend(folder: Folder, path: &str) -> Result<(Folder, &str), InstallError> {
     match path.split_once('/') {
         None => Ok((folder, path)),
         Some((first, rest)) => descend(folder.reach(first)?, rest),
