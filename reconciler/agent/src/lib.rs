@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod class;
 pub mod cli;
+pub mod closure;
 pub mod config;
 pub mod daemon;
 pub mod durable;

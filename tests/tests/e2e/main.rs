@@ -14,6 +14,7 @@ mod crash;
 mod evaluate;
 mod fetch;
 mod local;
+mod plan;
 mod preflight;
 mod refusal;
 mod revert;

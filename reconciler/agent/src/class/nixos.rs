@@ -38,6 +38,15 @@ pub(super) fn invocation(toplevel: &Utf8Path, action: Action) -> Invocation {
     }
 }
 
+pub(super) fn dry_run(toplevel: &Utf8Path) -> Invocation {
+    Invocation {
+        program: toplevel.join("bin/switch-to-configuration"),
+        arguments: vec!["dry-activate".to_owned()],
+        environment: Vec::new(),
+        unit: UNIT.to_owned(),
+    }
+}
+
 pub(super) fn judge(exit: Exit, log: &str) -> Judgement {
     // A failing unit's 4 overwrites a failing script's 2: only the log tells.
     let script_failed =

@@ -93,6 +93,16 @@ impl Surface {
         }
     }
 
+    /// The command that tells what an activation would do, and does nothing; none where the class has no such
+    /// step.
+    #[must_use]
+    pub fn dry_run(self, toplevel: &Utf8Path) -> Option<Invocation> {
+        match self {
+            Surface::Nixos => Some(nixos::dry_run(toplevel)),
+            Surface::Custom => None,
+        }
+    }
+
     /// What an exit means; `log` is what the activation wrote.
     #[must_use]
     pub fn judge(self, exit: Exit, log: &str) -> Judgement {

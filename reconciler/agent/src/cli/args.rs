@@ -46,6 +46,11 @@ pub(super) enum Verb {
     Status(StatusOptions),
     /// Show what was activated, and what was reverted
     History(HistoryOptions),
+    /// Show what a pass would do: what is built and fetched, which packages, units and secrets change, what
+    /// holds it
+    Plan(PlanOptions),
+    /// Show what changed between two generations [default: the one before, and the one in force]
+    Diff(DiffOptions),
     /// Go back to the previous generation, or to the one named, and stay there until `unpin`
     Rollback(RollbackOptions),
     /// Stay on a revision until `unpin`
@@ -137,6 +142,30 @@ pub(super) struct NowOptions {
     #[arg(long)]
     pub(super) force: bool,
     /// Print one JSON document at the end
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanOptions {
+    /// A commit of the fleet instead of the branch's head
+    #[arg(long, value_name = "REVISION")]
+    pub(super) revision: Option<String>,
+    /// Stop before the build where there is anything to build or fetch
+    #[arg(long)]
+    pub(super) no_build: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DiffOptions {
+    /// A generation's number or a revision that was active here; alone, it is compared with the one in force
+    pub(super) from: Option<String>,
+    /// The one to compare it with
+    pub(super) to: Option<String>,
+    /// Print one JSON document
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -64,6 +64,10 @@ pub(super) enum CliError {
     Fetch(FetchError),
     #[error(transparent)]
     Decrypt(#[from] DecryptError),
+    #[error("{name} was never active on this machine")]
+    NeverActive { name: String },
+    #[error("cannot ask the nix-daemon what is in the store")]
+    Daemon(#[source] nix_daemon_client::ConnectError),
     #[error("cannot print the result")]
     Print(#[source] io::Error),
     #[error("cannot write the result as JSON")]
@@ -77,6 +81,7 @@ impl CliError {
             CliError::Config(_)
             | CliError::NoGeneration { .. }
             | CliError::NoPrevious
+            | CliError::NeverActive { .. }
             | CliError::Revision { .. }
             | CliError::NeverRan { .. }
             | CliError::ConfigExists { .. }
@@ -103,6 +108,7 @@ impl CliError {
             | CliError::Stopped
             | CliError::Runner(_)
             | CliError::Mirror(_)
+            | CliError::Daemon(_)
             | CliError::Durable(_)
             | CliError::Print(_)
             | CliError::Json(_) => Outcome::Failed,
@@ -112,6 +118,9 @@ impl CliError {
     fn hint(&self) -> Option<String> {
         let text = |text: &str| Some(text.to_owned());
         match self {
+            CliError::NeverActive { name } => Some(format!(
+                "`reconcile plan --revision {name}` shows what it would change"
+            )),
             CliError::Config(UnusableConfig::Read(ConfigError::Missing { .. })) => {
                 text("`reconcile init URL` writes one; `--config FILE` names another")
             }

@@ -2,14 +2,18 @@
 
 mod agent;
 mod args;
+mod change;
 mod context;
+mod diff;
 mod failure;
+mod generation;
 mod history;
 mod init;
 mod keys;
 mod now;
 mod page;
 mod pin;
+mod plan;
 mod progress;
 mod reference;
 mod revision;
@@ -64,6 +68,8 @@ fn run(arguments: Arguments, style: style::Style) -> Result<crate::exit::Outcome
         Verb::History(options) => history::run(&context, &options),
         Verb::Pin(options) => pin::pin(&context, &options),
         Verb::Unpin => pin::unpin(&context),
+        Verb::Plan(options) => plan::run(&context, &options),
+        Verb::Diff(options) => diff::run(&context, &options),
         Verb::Rollback(options) => rollback::run(&context, &options),
         Verb::Keys(options) => keys::run(&context, &options),
         Verb::Vars { verb } => vars::run(&context, &verb),

@@ -1,6 +1,7 @@
 //! `reconcile now`: asks the running agent for a pass and shows it; makes the pass itself where none runs.
 
 use super::args::NowOptions;
+use super::change;
 use super::context::{Context, Detail, block_on};
 use super::failure::{self, CliError};
 use super::page;
@@ -44,6 +45,11 @@ pub(super) fn run(context: &Context, options: &NowOptions) -> Result<Outcome, Cl
         return Ok(ended.outcome);
     }
     tell(context, &ended)?;
+    if let (Outcome::Converged, Depth::Whole, Some(change)) = (ended.outcome, request.depth, &ended.change)
+        && context.detail > Detail::Quiet
+    {
+        page::text(&change::summary(context.style, change))?;
+    }
     Ok(ended.outcome)
 }
 

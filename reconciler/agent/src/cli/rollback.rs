@@ -3,10 +3,10 @@
 use super::args::RollbackOptions;
 use super::context::Context;
 use super::failure::CliError;
+use super::generation::{Named, named, previous};
 use super::pin;
-use super::revision::resolve;
 use crate::exit::Outcome;
-use crate::journal::{Generation, Journal};
+use crate::journal::Journal;
 use crate::pass::Cause;
 
 pub(super) fn run(context: &Context, options: &RollbackOptions) -> Result<Outcome, CliError> {
@@ -19,20 +19,12 @@ pub(super) fn run(context: &Context, options: &RollbackOptions) -> Result<Outcom
     let mut journal = Journal::open(&settings.paths.journal())?;
     let target = match &options.target {
         None => previous(&journal.generations()?)?,
-        Some(name) => match name.parse::<u64>().ok().filter(|_| name.len() < 7) {
-            Some(number) => journal
-                .generation(number)?
-                .ok_or(CliError::NoGeneration { number })?,
-            None => {
-                let oid = resolve(context, &settings, name)?;
-                match journal.generation_of(&oid.to_string())? {
-                    Some(generation) => generation,
-                    // Never active here: it is built first, like any pinned revision.
-                    None => {
-                        let why = options.why.clone();
-                        return pin::set(context, &mut journal, oid.to_string(), None, why, Cause::Rollback);
-                    }
-                }
+        Some(name) => match named(context, &settings, &journal, name)? {
+            Named::Generation(generation) => *generation,
+            // Never active here: it is built first, like any pinned revision.
+            Named::Revision(oid) => {
+                let why = options.why.clone();
+                return pin::set(context, &mut journal, oid.to_string(), None, why, Cause::Rollback);
             }
         },
     };
@@ -45,19 +37,4 @@ pub(super) fn run(context: &Context, options: &RollbackOptions) -> Result<Outcom
         options.why.clone(),
         Cause::Rollback,
     )
-}
-
-/// The newest generation that ran something else than the one in force.
-fn previous(generations: &[Generation]) -> Result<Generation, CliError> {
-    let Some((current, earlier)) = generations.split_first() else {
-        return Err(CliError::NoPrevious);
-    };
-    earlier
-        .iter()
-        .find(|generation| {
-            generation.record.toplevel != current.record.toplevel
-                || generation.record.secrets != current.record.secrets
-        })
-        .cloned()
-        .ok_or(CliError::NoPrevious)
 }

@@ -256,7 +256,7 @@ fn remember(
     presence: &mut Presence,
     ended: &Ended,
 ) -> Result<(), ServeError> {
-    if request.depth == Depth::DryRun {
+    if request.depth != Depth::Whole {
         // It looked and did nothing.
         return Ok(());
     }

@@ -130,6 +130,7 @@ pub(super) fn unheard(error: &WorkerError, generation: Option<u64>) -> Ended {
         head: None,
         generation,
         took_ms: 0,
+        change: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Everything that is asked of Nix: the evaluation of the entry, the build, profiles and GC roots.
 
 mod build;
+mod closure;
 mod entry;
 mod evaluate;
 mod profile;
@@ -9,6 +10,7 @@ mod source_tree;
 mod tools;
 
 pub use build::{BuildError, Built, Fresh, build};
+pub use closure::{ClosureError, closure};
 pub use entry::{Clan, Derivation, Entry, Metadata};
 pub use evaluate::{EvaluateError, Evaluator, Limits, SourceTree, UnusableEntry};
 pub use profile::{Profile, ProfileError};

@@ -195,25 +195,11 @@ impl HostCarrier<'_, '_> {
     }
 
     fn launcher(&self) -> Launcher {
-        let root = &self.world.settings.paths.root;
-        let mut environment = vec![
-            ("PATH".to_owned(), self.world.environment.search_path()),
-            ("HOME".to_owned(), "/root".to_owned()),
-            ("LANG".to_owned(), "C.UTF-8".to_owned()),
-            ("TERM".to_owned(), "dumb".to_owned()),
-        ];
-        if root != "/" {
-            environment.push(("RECONCILER_ROOT".to_owned(), root.to_string()));
-            environment.push((
-                "RECONCILER_PROFILE".to_owned(),
-                self.world.settings.nix.state.join("profiles/system").to_string(),
-            ));
-        }
         Launcher {
-            supervisor: host::supervisor(root),
+            supervisor: host::supervisor(&self.world.settings.paths.root),
             folders: self.world.environment.folders.clone(),
             binary: self.world.binary.clone(),
-            environment,
+            environment: self.world.activation_environment(),
             boot_id: self.world.boot_id.clone(),
             limit: self.policy.activation_timeout.get(),
         }

@@ -3,8 +3,9 @@
 //! Level-triggered: it looks at what is declared and at what is, and may be run at any time, twice, or after a
 //! crash. Every value comes from the stage before it; nothing reaches back.
 
+use super::change::{self, Outlook};
 use super::observe::surface_of;
-use super::target::Standing;
+use super::target::{About, Standing};
 use super::tidy::tidy;
 use super::transact::{CANDIDATE, Candidate, activate};
 use super::{
@@ -24,9 +25,8 @@ use reconciler_vars::Opened;
 pub(super) async fn pass(
     world: &mut World,
     request: &Request,
-    revision: Revision,
-    commit: &CommitInfo,
-    standing: Standing,
+    (revision, commit, standing): (Revision, &CommitInfo, Standing),
+    about: &mut About,
     report: &mut Reporter<'_>,
 ) -> Result<String, PassError> {
     let id = revision.to_string();
@@ -57,7 +57,10 @@ pub(super) async fn pass(
             text::commit(&id)
         ));
     }
-    gates::ask(world, request, &id, None)?;
+    // Somebody who only asks what would be is told, whatever holds it: the second look at the gates says so.
+    if request.depth == Depth::Whole {
+        gates::ask(world, request, &id, None)?;
+    }
 
     let fleet = evaluate::fleet_policy(world, revision, report)?;
     let early = evaluate::policy(world, &fleet, &[])?;
@@ -93,6 +96,14 @@ pub(super) async fn pass(
 
     report.begin(Phase::Preflight);
     let requirements = secrets::requirements(world, revision, entry.metadata())?;
+    let outlook = Outlook {
+        running: observe(&world.settings, surface, &secrets::root(world)).current,
+        generation: generation.as_ref(),
+        revision: &id,
+        subject: &commit.subject,
+        requirements: &requirements,
+        vars_folder: secrets::folder(world, Some(entry.metadata())),
+    };
     let opened = secrets::open(world, revision, &requirements, Some(entry.metadata()))?;
     let number = opened.len();
     // Checked in any case; laid down only where nobody else does it.
@@ -118,6 +129,23 @@ pub(super) async fn pass(
                 source,
             })?
     };
+    if request.depth != Depth::Whole {
+        let cost = change::cost(&mut client, &world.settings.nix.store, &toplevel).await;
+        about.change = Some(outlook.change(world, &toplevel.out, cost.clone()));
+        if request.depth == Depth::Unbuilt
+            && let Some(cost) = cost.filter(|cost| !cost.is_empty())
+        {
+            report.done(format!(
+                "{} to build, {} to fetch",
+                cost.build.len(),
+                cost.fetch.len()
+            ));
+            return Ok(format!(
+                "{machine} would be switched to {}; nothing was built or touched",
+                text::store_path(&toplevel.out)
+            ));
+        }
+    }
     let limit = policy.build_timeout.map(|limit| limit.get());
     let store = world.settings.nix.store.clone();
     let mut lines = BuildLines::default();
@@ -133,7 +161,14 @@ pub(super) async fn pass(
         Fresh::Made { built, fetched: 0 } => format!("{}, {} built", toplevel.name, built),
         Fresh::Made { built, fetched } => format!("{}, {built} built, {fetched} fetched", toplevel.name),
     });
+    let known = about.change.take();
+    let mut change = known.unwrap_or_else(|| outlook.change(world, built.path().as_str(), None));
+    change::compare(&mut client, &world.settings.nix.store, &mut change).await;
     drop(client);
+    if request.depth != Depth::Whole {
+        change.activation = change::dry_activation(world, surface, built.path()).await;
+    }
+    about.change = Some(change);
 
     report.begin(Phase::Gates);
     gates::ask(world, request, &id, Some(built.path()))?;
@@ -147,7 +182,7 @@ pub(super) async fn pass(
         built.path(),
         opened.as_ref(),
     )?;
-    if request.depth == Depth::DryRun {
+    if request.depth != Depth::Whole {
         return Ok(match unchanged {
             true => format!("{machine} is already what {} declares", text::commit(&id)),
             false => format!(

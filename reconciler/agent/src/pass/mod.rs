@@ -1,6 +1,7 @@
 //! One pass: from what is declared and what is, to what is done about the difference.
 
 mod carrier;
+mod change;
 mod commit;
 mod error;
 mod evaluate;
@@ -18,6 +19,7 @@ mod tidy;
 mod transact;
 mod world;
 
+pub use change::{compare, secret_marks, side};
 pub use error::PassError;
 pub use gates::judge;
 pub use observe::surface_of;

@@ -80,6 +80,7 @@ fn ended(
         head: about.head.clone(),
         generation: generation.map(|generation| generation.number),
         took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        change: about.change.clone().map(Box::new),
     };
     match result {
         Ok(summary) => ended.summary = summary,
@@ -130,7 +131,7 @@ async fn converge(
             commit,
             standing,
         } => {
-            let result = commit::pass(world, request, revision, &commit, standing, report).await;
+            let result = commit::pass(world, request, (revision, &commit, standing), about, report).await;
             if let Err(error) = &result
                 && let Some(stage) = gates::stage_of(error)
                 && request.depth == Depth::Whole

@@ -1,5 +1,6 @@
 //! What is asked of a pass, and what comes of it.
 
+use crate::closure::Change;
 use crate::exit::Outcome;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,8 @@ pub enum Depth {
     Whole,
     /// Up to the gates: everything is built and nothing is touched.
     DryRun,
+    /// Up to the build, where there is anything to build or fetch.
+    Unbuilt,
 }
 
 /// How much a person insists.
@@ -108,4 +111,7 @@ pub struct Ended {
     pub generation: Option<u64>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
+    /// What it changed, or would.
+    #[serde(default)]
+    pub change: Option<Box<Change>>,
 }

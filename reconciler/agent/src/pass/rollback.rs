@@ -88,7 +88,7 @@ pub(super) async fn pass(
         }
         _ => None,
     };
-    if request.depth == Depth::DryRun {
+    if request.depth != Depth::Whole {
         return Ok(format!(
             "{machine} would go back to {}; nothing was touched",
             named(&id, &generation)

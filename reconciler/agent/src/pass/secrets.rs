@@ -159,7 +159,7 @@ pub(super) fn from_json(text: Option<&str>) -> Result<Option<Requirements>, Pass
 }
 
 /// The folder of `vars/` in the repository.
-fn folder(world: &World, metadata: Option<&Metadata>) -> String {
+pub(super) fn folder(world: &World, metadata: Option<&Metadata>) -> String {
     let clan = metadata
         .and_then(|metadata| metadata.clan.as_ref())
         .map_or("", |clan| clan.directory.as_str());

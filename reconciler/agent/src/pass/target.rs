@@ -1,6 +1,7 @@
 //! Which commit a pass is about: the pin, the one a person named, or the branch's head.
 
 use super::{PassError, Phase, Reporter, Request, World};
+use crate::closure::Change;
 use crate::journal::{Generation, Pin};
 use crate::source::{
     Advertised, CommitInfo, FetchError, FetchProgress, Mirror, MirrorError, Relation, RemoteError, Revision,
@@ -39,6 +40,8 @@ pub(super) struct About {
     pub(super) subject: Option<String>,
     /// Where the branch is, once it was looked at.
     pub(super) head: Option<String>,
+    /// What it changes, once that is known.
+    pub(super) change: Option<Change>,
 }
 
 impl About {

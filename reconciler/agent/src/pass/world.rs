@@ -137,6 +137,26 @@ impl World {
         self.settings.paths.state.join("evaluator")
     }
 
+    /// Variables that every activation gets.
+    #[must_use]
+    pub fn activation_environment(&self) -> Vec<(String, String)> {
+        let root = &self.settings.paths.root;
+        let mut environment = vec![
+            ("PATH".to_owned(), self.environment.search_path()),
+            ("HOME".to_owned(), "/root".to_owned()),
+            ("LANG".to_owned(), "C.UTF-8".to_owned()),
+            ("TERM".to_owned(), "dumb".to_owned()),
+        ];
+        if root != "/" {
+            environment.push(("RECONCILER_ROOT".to_owned(), root.to_string()));
+            environment.push((
+                "RECONCILER_PROFILE".to_owned(),
+                self.settings.nix.state.join("profiles/system").to_string(),
+            ));
+        }
+        environment
+    }
+
     /// The folder of one transaction.
     #[must_use]
     pub fn transaction_folder(&self, id: i64) -> Utf8PathBuf {
