@@ -5,7 +5,10 @@
 //! Plaintext lives only in zeroising buffers and on the ramdisk behind [`SecretsRoot`]; it never
 //! appears in an error, a `Debug` output or a log.
 
+pub mod audit;
+mod backend;
 mod declared;
+mod fleet_kind;
 mod identity;
 mod install;
 mod mode;
@@ -15,8 +18,11 @@ mod redacted;
 mod requirements;
 pub mod sops;
 mod tree;
+mod validation;
 
+pub use backend::Backend;
 pub use declared::{Declared, DeclaredFile, DeclaredGenerator, NeededFor};
+pub use fleet_kind::FleetKind;
 pub use identity::{
     Identities, IdentityInfo, IdentityKind, IdentityProblem, IdentitySource, SshConversionError,
     ssh_public_key_to_recipient,

@@ -18,7 +18,7 @@ pub enum ReaderKind {
 
 impl ReaderKind {
     /// The folder's name, both beside a secret and below `sops/`.
-    fn folder(self) -> &'static str {
+    pub(crate) fn folder(self) -> &'static str {
         match self {
             Self::Machine => "machines",
             Self::User => "users",

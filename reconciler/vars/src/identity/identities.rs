@@ -184,6 +184,16 @@ impl Identities {
     }
 }
 
+impl Identities {
+    /// The identities of an age key file that was read already; `path` is where from.
+    pub(crate) fn of_age_keys(path: &Path, bytes: &[u8]) -> Self {
+        let mut identities = Self::default();
+        let outcome = identities.load_age_keys(path, bytes);
+        identities.problems.extend(outcome.err());
+        identities
+    }
+}
+
 fn age_line_problem(path: &Path, line: usize, text: &str) -> IdentityProblem {
     let path = path.to_owned();
     if text.starts_with("AGE-PLUGIN-") || text.starts_with("AGE-SECRET-KEY-PQ-") {
