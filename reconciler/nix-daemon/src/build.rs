@@ -90,9 +90,9 @@ pub struct BuildResult {
     pub times_built: u64,
     /// Whether repeated builds differed.
     pub non_deterministic: bool,
-    /// Seconds since the epoch at which the build began; 0 when nothing was built.
+    /// Seconds since the epoch at which the build began; 0 when nothing was built, or the daemon does not tell.
     pub started_at: u64,
-    /// Seconds since the epoch at which the build ended; 0 when nothing was built.
+    /// Seconds since the epoch at which the build ended; 0 when nothing was built, or the daemon does not tell.
     pub stopped_at: u64,
     /// Processor time in user mode, where the daemon knows it (protocol 1.37).
     pub cpu_user: Option<Duration>,
@@ -107,6 +107,21 @@ impl BuildResult {
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.status.is_success()
+    }
+
+    /// Of a target that the daemon did not get to.
+    pub(crate) fn not_attempted() -> BuildResult {
+        BuildResult {
+            status: BuildStatus::MiscFailure,
+            message: String::new(),
+            times_built: 0,
+            non_deterministic: false,
+            started_at: 0,
+            stopped_at: 0,
+            cpu_user: None,
+            cpu_system: None,
+            outputs: BTreeMap::new(),
+        }
     }
 
     /// Whether the target was left alone because another one failed and `keep-going` is off.

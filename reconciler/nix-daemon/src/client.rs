@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -21,9 +21,10 @@ use crate::operation::Operation;
 use crate::path_info::PathInfo;
 use crate::read::{Reader, Source};
 use crate::request::{
-    AddIndirectRoot, AddPermRoot, AddTempRoot, BuildPathsWithResults, CollectGarbage, EnsurePath, FindRoots,
-    IsValidPath, NarFromPath, QueryDerivationOutputMap, QueryMissing, QueryPathFromHashPart, QueryPathInfo,
-    QueryReferrers, QueryValidPaths, Request, SetOptions, VerifyStore,
+    AddIndirectRoot, AddPermRoot, AddSignatures, AddTempRoot, BuildPathsWithResults, CollectGarbage,
+    EnsurePath, FindRoots, IsValidPath, NarFromPath, OptimiseStore, QueryAllValidPaths,
+    QueryDerivationOutputMap, QueryMissing, QueryPathFromHashPart, QueryPathInfo, QueryReferrers,
+    QuerySubstitutablePaths, QueryValidPaths, Request, SetOptions, VerifyStore,
 };
 use crate::settings::ClientSettings;
 use crate::store_path::{HashPart, StorePath};
@@ -36,6 +37,7 @@ use crate::write::Sink;
 /// closes the connection at once, and so kills what it was building.
 #[derive(Debug)]
 pub struct Client {
+    /// Empty where the stream was the caller's.
     socket: PathBuf,
     options: ConnectOptions,
     greeting: Greeting,
@@ -57,6 +59,31 @@ impl Client {
         };
         let after = options.connect_timeout;
         timeout(after, opening).await.unwrap_or_else(|_| {
+            Err(ConnectError::Timeout {
+                socket: socket.to_owned(),
+                after,
+            })
+        })
+    }
+
+    /// Agrees on a version with a daemon at the other end of a stream: one that `nix-daemon --stdio` serves, or
+    /// that comes through a tunnel. The socket of an error is empty then.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn over(
+        stream: impl AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static,
+        options: &ConnectOptions,
+    ) -> Result<Client, ConnectError> {
+        let (source, sink) = tokio::io::split(stream);
+        let after = options.connect_timeout;
+        let socket = Path::new("");
+        timeout(
+            after,
+            Client::greet(Box::new(source), Box::new(sink), socket, options),
+        )
+        .await
+        .unwrap_or_else(|_| {
             Err(ConnectError::Timeout {
                 socket: socket.to_owned(),
                 after,
@@ -101,9 +128,12 @@ impl Client {
     /// Temporary roots and settings of the old connection are gone.
     ///
     /// # Errors
-    /// As [`Client::connect`]; the client stays closed then.
+    /// As [`Client::connect`], and [`ConnectError::NoSocket`] after [`Client::over`]; the client stays closed then.
     pub async fn reconnect(&mut self) -> Result<(), ConnectError> {
         self.link = None;
+        if self.socket.as_os_str().is_empty() {
+            return Err(ConnectError::NoSocket);
+        }
         *self = Client::connect(&self.socket, &self.options).await?;
         Ok(())
     }
@@ -158,6 +188,45 @@ impl Client {
         substitution: Substitution,
     ) -> Result<BTreeSet<StorePath>, Error> {
         self.call(&QueryValidPaths { paths, substitution }, &mut ()).await
+    }
+
+    /// Every path in the store.
+    ///
+    /// # Errors
+    /// Those of every operation; see [`Error`].
+    pub async fn query_all_valid_paths(&mut self) -> Result<BTreeSet<StorePath>, Error> {
+        self.call(&QueryAllValidPaths, &mut ()).await
+    }
+
+    /// Those of the paths that a substituter has.
+    ///
+    /// # Errors
+    /// Those of every operation; see [`Error`].
+    pub async fn query_substitutable_paths(
+        &mut self,
+        paths: &BTreeSet<StorePath>,
+    ) -> Result<BTreeSet<StorePath>, Error> {
+        self.call(&QuerySubstitutablePaths(paths), &mut ()).await
+    }
+
+    /// Adds signatures (`<key name>:<base 64>`) to what is known of a path. Nix 2.8 lets only trusted users.
+    ///
+    /// # Errors
+    /// Those of every operation; see [`Error`].
+    pub async fn add_signatures(
+        &mut self,
+        path: &StorePath,
+        signatures: &BTreeSet<String>,
+    ) -> Result<(), Error> {
+        self.call(&AddSignatures { path, signatures }, &mut ()).await
+    }
+
+    /// Replaces identical files in the store by links to one of them.
+    ///
+    /// # Errors
+    /// Those of every operation; see [`Error`].
+    pub async fn optimise_store(&mut self, events: &mut dyn EventSink) -> Result<(), Error> {
+        self.call(&OptimiseStore, events).await
     }
 
     /// What building the targets would build and fetch.
@@ -269,7 +338,8 @@ impl Client {
         self.call(&SetOptions(settings), &mut ()).await
     }
 
-    /// Builds or substitutes the targets; each has its own result, in no particular order.
+    /// Builds or substitutes the targets; each has its own result, in no particular order. One that the daemon
+    /// did not get to, because another failed, is there as well: see [`BuildResult::is_not_attempted`].
     ///
     /// It takes as long as it takes; dropping the future closes the connection and kills the builders. The
     /// outputs are kept from the garbage collector until the connection ends.

@@ -1,4 +1,4 @@
-//! The closure of a set of paths: everything they refer to. Owns the pipelining of its queries.
+//! What the store knows about many paths: a closure, or a list. Owns the pipelining of the queries.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -17,31 +17,112 @@ use crate::write::{Encoder, write_all};
 /// socket buffer there is (8 KiB on macOS), or both sides could wait for the other to read.
 const WINDOW: usize = 16;
 
+/// Paths to ask about, and what is made of the answers.
+trait Inquiry: Send {
+    /// The next path, if one is known.
+    fn next(&mut self) -> Option<StorePath>;
+    /// Takes the answer to the oldest question that has none.
+    fn take(&mut self, path: StorePath, info: Option<PathInfo>);
+}
+
+/// A closure: what is found is asked about in turn.
+#[derive(Default)]
+struct Closure {
+    seen: BTreeSet<StorePath>,
+    waiting: VecDeque<StorePath>,
+    found: Vec<PathInfo>,
+    missing: Option<StorePath>,
+}
+
+impl Closure {
+    fn see(&mut self, path: &StorePath) {
+        if self.seen.insert(path.clone()) {
+            self.waiting.push_back(path.clone());
+        }
+    }
+}
+
+impl Inquiry for Closure {
+    fn next(&mut self) -> Option<StorePath> {
+        // What is not whole is not worth asking about.
+        if self.missing.is_some() {
+            None
+        } else {
+            self.waiting.pop_front()
+        }
+    }
+
+    fn take(&mut self, path: StorePath, info: Option<PathInfo>) {
+        match info {
+            Some(info) => {
+                info.references.iter().for_each(|reference| self.see(reference));
+                self.found.push(info);
+            }
+            None => self.missing = self.missing.take().or(Some(path)),
+        }
+    }
+}
+
+/// A list: each is asked about once, in order.
+struct List<'a> {
+    paths: std::slice::Iter<'a, StorePath>,
+    found: Vec<Option<PathInfo>>,
+}
+
+impl Inquiry for List<'_> {
+    fn next(&mut self) -> Option<StorePath> {
+        self.paths.next().cloned()
+    }
+
+    fn take(&mut self, _: StorePath, info: Option<PathInfo>) {
+        self.found.push(info);
+    }
+}
+
 impl Client {
     /// What the store knows about the paths and everything they refer to, breadth first, each path once.
     ///
     /// # Errors
     /// [`Error::InvalidPath`] when one of them is not in the store; those of every operation.
     pub async fn query_closure(&mut self, roots: &[StorePath]) -> Result<Vec<PathInfo>, Error> {
+        let mut closure = Closure::default();
+        roots.iter().for_each(|root| closure.see(root));
+        self.inquire(&mut closure).await?;
+        match closure.missing {
+            None => Ok(closure.found),
+            Some(path) => Err(Error::InvalidPath {
+                operation: Operation::QueryPathInfo,
+                path,
+            }),
+        }
+    }
+
+    /// What the store knows about each of the paths, in their order; `None` for one that is not valid.
+    ///
+    /// As [`Client::query_path_info`] for each, but without waiting for an answer before the next question.
+    ///
+    /// # Errors
+    /// Those of every operation; see [`Error`].
+    pub async fn query_path_infos(&mut self, paths: &[StorePath]) -> Result<Vec<Option<PathInfo>>, Error> {
+        let mut list = List {
+            paths: paths.iter(),
+            found: Vec::new(),
+        };
+        self.inquire(&mut list).await?;
+        Ok(list.found)
+    }
+
+    /// Asks in pipeline until nothing is left to ask and every answer was taken.
+    async fn inquire(&mut self, inquiry: &mut dyn Inquiry) -> Result<(), Error> {
         let operation = Operation::QueryPathInfo;
         let mut link = self.take(operation).await?;
-        let mut seen: BTreeSet<StorePath> = BTreeSet::new();
-        let mut waiting: VecDeque<StorePath> = VecDeque::new();
         let mut asked: VecDeque<StorePath> = VecDeque::new();
-        let mut closure = Vec::new();
-        let mut missing = None;
-        for root in roots {
-            if seen.insert(root.clone()) {
-                waiting.push_back(root.clone());
-            }
-        }
-
         loop {
             // Half a window at a time: fewer writes.
-            if asked.len() <= WINDOW / 2 && missing.is_none() {
+            if asked.len() <= WINDOW / 2 {
                 let mut out = Encoder::default();
                 while asked.len() < WINDOW
-                    && let Some(path) = waiting.pop_front()
+                    && let Some(path) = inquiry.next()
                 {
                     encode(&QueryPathInfo(&path), &mut out);
                     asked.push_back(path);
@@ -56,30 +137,18 @@ impl Client {
                 .await
                 .map_err(|error| error.during(operation))?;
             match answer {
-                Answer::Reply(Some(info)) => {
-                    for reference in &info.references {
-                        if seen.insert(reference.clone()) {
-                            waiting.push_back(reference.clone());
-                        }
-                    }
-                    closure.push(info);
-                }
-                Answer::Reply(None) => missing = missing.or(Some(path)),
-                // The answers to the other queries are not worth waiting for.
+                Answer::Reply(info) => inquiry.take(path, info),
+                // The answers to the other questions are not worth waiting for.
                 Answer::Refusal(error) => {
-                    let connection = Connection::Closed;
                     return Err(Error::Daemon {
                         operation,
                         error: Box::new(error),
-                        connection,
+                        connection: Connection::Closed,
                     });
                 }
             }
         }
         self.put_back(link);
-        match missing {
-            None => Ok(closure),
-            Some(path) => Err(Error::InvalidPath { operation, path }),
-        }
+        Ok(())
     }
 }

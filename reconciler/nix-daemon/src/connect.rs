@@ -88,6 +88,9 @@ pub enum ConnectError {
         /// The daemon's version.
         version: ProtocolVersion,
     },
+    /// The connection that ended was not opened by its socket, so it cannot be opened again.
+    #[error("a stream to a nix daemon cannot be opened again")]
+    NoSocket,
     /// Connecting or greeting took too long.
     #[error("the nix daemon at `{}` did not greet within {} s", socket.display(), after.as_secs_f64())]
     Timeout {

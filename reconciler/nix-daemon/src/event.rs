@@ -1,6 +1,8 @@
 //! What the daemon tells while it works. Owns the vocabulary of events; every enum is open, because newer
 //! daemons add numbers and builders can inject any number they like.
 
+use std::task::{Context, Poll};
+
 use crate::text::Text;
 
 /// The number of an activity, unique while it runs.
@@ -9,6 +11,7 @@ pub struct ActivityId(pub u64);
 
 /// One message of the daemon. All of it is untrusted: builders write log lines and can inject activities.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// A line or lines of free text.
     Line(Text),
@@ -50,6 +53,12 @@ pub enum Event {
 pub trait EventSink: Send {
     /// Takes one event.
     fn event(&mut self, event: Event);
+
+    /// Asked before each message is read: while it is pending, the daemon is held back. Ready unless
+    /// something else is said; whoever says so sees to it that the waker is called.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
 }
 
 /// Takes no notice.

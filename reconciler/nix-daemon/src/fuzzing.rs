@@ -24,7 +24,7 @@ use crate::handshake::DAEMON_MAGIC;
 use crate::message;
 use crate::missing::Substitution;
 use crate::nar;
-use crate::path_info::{NarHash, PathInfo};
+use crate::path_info::{NarHash, PathInfo, SignatureCheck};
 use crate::progress::Progress;
 use crate::read::Reader;
 use crate::store_path::{HashPart, StorePath};
@@ -286,7 +286,7 @@ async fn ask(client: &mut Client, operation: u8) -> Result<(), Error> {
                 content_address: None,
             };
             client
-                .add_to_store_nar(&info, &b"archive"[..], &mut progress)
+                .add_to_store_nar(&info, SignatureCheck::Required, &b"archive"[..], &mut progress)
                 .await
         }
     }

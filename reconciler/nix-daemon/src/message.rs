@@ -1,5 +1,7 @@
 //! The messages that a daemon sends between a request and its reply. Owns their decoding; judges none.
 
+use std::future::poll_fn;
+
 use crate::error::{DaemonError, Violation};
 use crate::event::{ActivityId, ActivityKind, Event, EventSink, Field, Level, ResultKind};
 use crate::read::{ReadError, Reader};
@@ -24,6 +26,7 @@ pub(crate) async fn drain(
     events: &mut dyn EventSink,
 ) -> Result<Result<(), DaemonError>, ReadError> {
     loop {
+        poll_fn(|context| events.poll_ready(context)).await;
         reader.begin();
         let event = match reader.tag().await? {
             LAST => {
@@ -31,7 +34,7 @@ pub(crate) async fn drain(
                 return Ok(Ok(()));
             }
             ERROR => return Ok(Err(daemon_error(reader).await?)),
-            NEXT => Event::Line(reader.text().await?),
+            NEXT => Event::Line(reader.line().await?),
             START => start(reader).await?,
             STOP => Event::Stop {
                 id: ActivityId(reader.u64().await?),
@@ -51,7 +54,7 @@ async fn start(reader: &mut Reader) -> Result<Event, ReadError> {
     let id = ActivityId(reader.u64().await?);
     let level = Level::from(reader.u64().await?);
     let kind = ActivityKind::from(reader.u64().await?);
-    let text = reader.text().await?;
+    let text = reader.line().await?;
     let fields = fields(reader).await?;
     let parent = ActivityId(reader.u64().await?);
     Ok(Event::Start {
@@ -70,7 +73,7 @@ async fn fields(reader: &mut Reader) -> Result<Vec<Field>, ReadError> {
         reader.spend_item()?;
         fields.push(match reader.u64().await? {
             0 => Field::Int(reader.u64().await?),
-            1 => Field::Text(reader.text().await?),
+            1 => Field::Text(reader.line().await?),
             tag => return Err(reader.violation(Violation::Field { tag })),
         });
     }

@@ -82,6 +82,40 @@ impl fmt::Debug for NarHash {
     }
 }
 
+/// How what is added makes its own name: the content-addressing methods that every daemon knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum AddMethod {
+    /// An archive, by its SHA-256: what `nix` makes of a source tree.
+    #[default]
+    Archive,
+    /// The bytes of one file, by their SHA-256: what `nix-prefetch-url` makes. It cannot have references.
+    Flat,
+    /// The bytes of a text, by their SHA-256 and its references: what `builtins.toFile` and a derivation make.
+    Text,
+}
+
+impl AddMethod {
+    /// Nix's name of the method and the hash.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            AddMethod::Archive => "fixed:r:sha256",
+            AddMethod::Flat => "fixed:sha256",
+            AddMethod::Text => "text:sha256",
+        }
+    }
+}
+
+/// Whether a path that is added needs a signature of a key that the daemon trusts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SignatureCheck {
+    /// As the daemon is configured.
+    #[default]
+    Required,
+    /// Not if the daemon trusts the user, who vouches for the path; otherwise as if `Required`.
+    Waived,
+}
+
 /// What the store knows about a valid path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathInfo {

@@ -1,9 +1,10 @@
 //! What a build looks like while it runs: events folded into counts, running builds and log tails.
 //!
-//! Pure: no clock, no output. For display and for the words of an error only; whether a build succeeded is
+//! Pure: no clock, no output; who wants to know for how long something runs tells the time. For display and for the words of an error only; whether a build succeeded is
 //! told by its result, never by what its builder printed.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
 
 use crate::event::{ActivityId, ActivityKind, Event, EventSink, Field, ResultKind};
 use crate::store_path::StorePath;
@@ -49,6 +50,8 @@ pub struct RunningBuild {
     pub machine: Option<String>,
     /// The phase it is in, as the builder says.
     pub phase: Option<String>,
+    /// When it began, as the time was told; see [`Progress::set_elapsed`].
+    pub since: Duration,
     /// The last lines of its log, oldest first.
     log: Vec<String>,
 }
@@ -61,6 +64,19 @@ impl RunningBuild {
     }
 }
 
+/// A path on its way into the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningFetch {
+    /// The path.
+    pub path: StorePath,
+    /// Where it comes from: the store's URL.
+    pub from: String,
+    /// Bytes of its archive.
+    pub bytes: Transfer,
+    /// When it began, as the time was told; see [`Progress::set_elapsed`].
+    pub since: Duration,
+}
+
 /// What is followed of an activity that is not a build.
 #[derive(Debug)]
 struct Activity {
@@ -68,6 +84,9 @@ struct Activity {
     tally: Tally,
     /// What it says to expect, by kind of work.
     expected: HashMap<u64, u64>,
+    /// Of a copy or substitution: the path, and where it comes from.
+    subject: Option<(StorePath, String)>,
+    since: Duration,
 }
 
 /// Events of one operation, folded.
@@ -81,6 +100,7 @@ pub struct Progress {
     logs: HashMap<StorePath, Vec<String>>,
     log_order: VecDeque<StorePath>,
     log_bytes: usize,
+    elapsed: Duration,
 }
 
 impl Progress {
@@ -88,6 +108,17 @@ impl Progress {
     #[must_use]
     pub fn new() -> Progress {
         Progress::default()
+    }
+
+    /// Tells how long the operation runs: what begins from now on began then. Without it all began at zero.
+    pub fn set_elapsed(&mut self, elapsed: Duration) {
+        self.elapsed = elapsed;
+    }
+
+    /// How long the operation runs, as it was told last.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
     }
 
     /// Derivations to build.
@@ -119,6 +150,42 @@ impl Progress {
         self.builds.values()
     }
 
+    /// The paths being substituted or copied, in the order they began, each once.
+    #[must_use]
+    pub fn fetching(&self) -> Vec<RunningFetch> {
+        let mut fetches: BTreeMap<&StorePath, (ActivityId, RunningFetch)> = BTreeMap::new();
+        for (id, activity) in &self.activities {
+            let Some((path, from)) = &activity.subject else {
+                continue;
+            };
+            let bytes = match activity.kind {
+                ActivityKind::CopyPath => Transfer {
+                    done: activity.tally.done,
+                    expected: activity.tally.expected,
+                },
+                _ => Transfer::default(),
+            };
+            let fetch = RunningFetch {
+                path: path.clone(),
+                from: from.clone(),
+                bytes,
+                since: activity.since,
+            };
+            // A substitution and the copy that it makes are one: the copy knows the bytes.
+            let (first, known) = fetches.entry(path).or_insert_with(|| (*id, fetch));
+            known.bytes.done = known.bytes.done.max(bytes.done);
+            known.bytes.expected = known.bytes.expected.max(bytes.expected);
+            if id < first {
+                *first = *id;
+                known.from.clone_from(from);
+                known.since = activity.since;
+            }
+        }
+        let mut fetches: Vec<_> = fetches.into_values().collect();
+        fetches.sort_by_key(|(id, _)| *id);
+        fetches.into_iter().map(|(_, fetch)| fetch).collect()
+    }
+
     /// The last lines of a derivation's log, oldest first, at most 50: of a build that ended, or still runs.
     /// `None` when it was not built here, or long ago.
     #[must_use]
@@ -127,9 +194,9 @@ impl Progress {
             self.builds
                 .values()
                 .find(|build| build.drv == *drv)
-                .map(|build| &build.log)
+                .map(|build| build.log.as_slice())
         };
-        self.logs.get(drv).or_else(running).map(Vec::as_slice)
+        self.logs.get(drv).map(Vec::as_slice).or_else(running)
     }
 
     /// Folds one event in.
@@ -154,9 +221,10 @@ impl Progress {
         if injected || self.activities.len() + self.builds.len() >= ACTIVITIES {
             return;
         }
+        let text = |index: usize| fields.get(index).and_then(Field::as_text).map(line);
+        let path = || text(0).and_then(|path| StorePath::from_absolute(&path).ok());
         if kind == ActivityKind::Build {
-            let text = |index: usize| fields.get(index).and_then(Field::as_text).map(Text::plain);
-            let Some(drv) = text(0).and_then(|drv| StorePath::from_absolute(&drv).ok()) else {
+            let Some(drv) = path() else {
                 return;
             };
             let machine = text(1).filter(|machine| !machine.is_empty());
@@ -166,14 +234,23 @@ impl Progress {
                     drv,
                     machine,
                     phase: None,
+                    since: self.elapsed,
                     log: Vec::new(),
                 },
             );
         } else {
+            let subject = match kind {
+                ActivityKind::CopyPath | ActivityKind::Substitute => {
+                    path().map(|path| (path, text(1).unwrap_or_default()))
+                }
+                _ => None,
+            };
             let activity = Activity {
                 kind,
                 tally: Tally::default(),
                 expected: HashMap::new(),
+                subject,
+                since: self.elapsed,
             };
             self.activities.insert(id, activity);
         }

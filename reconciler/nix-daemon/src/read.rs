@@ -14,10 +14,16 @@ use tokio::time::timeout;
 
 use crate::error::Violation;
 use crate::store_path::StorePath;
-use crate::text::{Text, plain};
+use crate::text::Text;
 
-/// The longest string that is read.
-pub(crate) const STRING_LIMIT: u64 = 64 << 20;
+/// The longest string that is read: a name, a path, a description of an output.
+pub(crate) const STRING_LIMIT: u64 = 1 << 20;
+/// How much is kept of a line or of an activity's text, whatever its length.
+pub(crate) const LINE_KEPT: u64 = 64 << 10;
+/// How much is kept of an error's text.
+const MESSAGE_KEPT: u64 = 1 << 20;
+/// The longest text that is passed over.
+const TEXT_LIMIT: u64 = u32::MAX as u64;
 /// The most that one message or reply may hold; a million store paths are 100 MB.
 const MESSAGE_LIMIT: u64 = 256 << 20;
 /// What an item costs of the message's limit beyond its bytes: about what it takes in memory.
@@ -222,9 +228,45 @@ impl Reader {
         Ok(Text::from(self.bytes().await?))
     }
 
+    /// A text of which no more than `most` bytes are kept; the others are passed over as they come.
+    async fn beginning(&mut self, most: u64) -> Result<Text, ReadError> {
+        let length = self.u64().await?;
+        if length > TEXT_LIMIT {
+            return Err(self.violation(Violation::TooLong {
+                length,
+                limit: TEXT_LIMIT,
+            }));
+        }
+        let kept = length.min(most);
+        self.spend(ITEM_COST + kept)?;
+        let mut bytes = Vec::new();
+        let mut left = length.next_multiple_of(8);
+        let mut wanted = kept;
+        let mut text = length;
+        while left > 0 {
+            let some = self.some(left).await?;
+            left -= some.len() as u64;
+            let (shown, rest) = some.split_at(within(some.len(), wanted));
+            bytes.extend_from_slice(shown);
+            wanted -= shown.len() as u64;
+            text -= shown.len() as u64;
+            let (_, padding) = rest.split_at(within(rest.len(), text));
+            text -= (rest.len() - padding.len()) as u64;
+            if padding.iter().any(|byte| *byte != 0) {
+                return Err(self.violation(Violation::Padding));
+            }
+        }
+        Ok(Text::cut(bytes, length - kept))
+    }
+
+    /// A line of a log or the text of an activity.
+    pub(crate) async fn line(&mut self) -> Result<Text, ReadError> {
+        self.beginning(LINE_KEPT).await
+    }
+
     /// A string for a person: lossy, without terminal escapes.
     pub(crate) async fn plain(&mut self) -> Result<String, ReadError> {
-        Ok(plain(&self.bytes().await?))
+        Ok(self.beginning(MESSAGE_KEPT).await?.plain())
     }
 
     /// A string that is an identifier, where bytes that are no UTF-8 cannot match anything anyway.
@@ -278,4 +320,9 @@ impl Reader {
         self.offset += most as u64;
         Ok(self.buffer.split_to(most))
     }
+}
+
+/// How many of `length` bytes are within the next `most`.
+fn within(length: usize, most: u64) -> usize {
+    usize::try_from(most).unwrap_or(usize::MAX).min(length)
 }

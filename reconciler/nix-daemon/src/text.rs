@@ -5,32 +5,48 @@ use std::fmt;
 /// Bytes that are meant to be read as text, and need not be UTF-8: log lines, paths outside the store, names.
 ///
 /// `Display` is lossy and strips terminal escapes and control characters; [`Text::as_bytes`] is what was sent.
+///
+/// Of a very long text only the beginning is kept: a builder may print a line of any length.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Text(Vec<u8>);
+pub struct Text {
+    bytes: Vec<u8>,
+    omitted: u64,
+}
 
 impl Text {
-    /// The bytes as they were received.
+    /// The beginning of a text, and how many bytes followed.
+    pub(crate) fn cut(bytes: Vec<u8>, omitted: u64) -> Text {
+        Text { bytes, omitted }
+    }
+
+    /// The bytes as they were received, as far as they were kept.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
+    }
+
+    /// How many bytes at the end were not kept; 0 for any text of a reasonable length.
+    #[must_use]
+    pub fn omitted(&self) -> u64 {
+        self.omitted
     }
 
     /// The text for a person or a log: UTF-8, without terminal escapes and control characters.
     #[must_use]
     pub fn plain(&self) -> String {
-        plain(&self.0)
+        plain(&self.bytes)
     }
 }
 
 impl From<Vec<u8>> for Text {
     fn from(bytes: Vec<u8>) -> Text {
-        Text(bytes)
+        Text { bytes, omitted: 0 }
     }
 }
 
 impl From<&str> for Text {
     fn from(text: &str) -> Text {
-        Text(text.as_bytes().to_vec())
+        Text::from(text.as_bytes().to_vec())
     }
 }
 
@@ -42,7 +58,7 @@ impl fmt::Display for Text {
 
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&String::from_utf8_lossy(&self.0), f)
+        fmt::Debug::fmt(&String::from_utf8_lossy(&self.bytes), f)
     }
 }
 

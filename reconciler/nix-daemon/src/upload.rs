@@ -1,6 +1,7 @@
 //! Sending an archive into the store. Owns the frames, and that the daemon is heard while they are sent: it
 //! may talk at any time, and would stop reading if nobody listened.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -12,9 +13,9 @@ use crate::event::EventSink;
 use crate::link::{Answer, Link, LinkError};
 use crate::message;
 use crate::operation::Operation;
-use crate::path_info::PathInfo;
+use crate::path_info::{AddMethod, PathInfo, SignatureCheck};
 use crate::request::{AddToStore, AddToStoreNar, Request, encode};
-use crate::store_path::is_name;
+use crate::store_path::{StorePath, is_name};
 use crate::write::{Encoder, Sink, write_all};
 
 /// Bytes of an archive in one frame; the daemon takes frames below 4 GiB.
@@ -37,17 +38,39 @@ impl Client {
         nar: impl AsyncRead + Unpin + Send,
         events: &mut dyn EventSink,
     ) -> Result<PathInfo, Error> {
+        self.add_to_store(name, AddMethod::Archive, &BTreeSet::new(), nar, events)
+            .await
+    }
+
+    /// Adds an object to the store under the name that its own contents make, as `method` says.
+    ///
+    /// # Errors
+    /// [`Error::Name`] for a name Nix does not allow, [`Error::Source`] when the contents cannot be read; those
+    /// of every operation.
+    pub async fn add_to_store(
+        &mut self,
+        name: &str,
+        method: AddMethod,
+        references: &BTreeSet<StorePath>,
+        contents: impl AsyncRead + Unpin + Send,
+        events: &mut dyn EventSink,
+    ) -> Result<PathInfo, Error> {
         if !is_name(name) {
             return Err(Error::Name {
                 operation: Operation::AddToStore,
                 name: name.to_owned(),
             });
         }
-        self.upload(&AddToStore { name }, nar, events).await
+        let request = AddToStore {
+            name,
+            method,
+            references,
+        };
+        self.upload(&request, contents, events).await
     }
 
     /// Adds a path with its archive as another store described it. The daemon checks the signatures, unless
-    /// the path is content-addressed.
+    /// the path is content-addressed, or the check is waived by a user it trusts.
     ///
     /// # Errors
     /// The daemon's own when a signature, the hash or a reference is missing or wrong; [`Error::Source`] when
@@ -55,10 +78,12 @@ impl Client {
     pub async fn add_to_store_nar(
         &mut self,
         info: &PathInfo,
+        signatures: SignatureCheck,
         nar: impl AsyncRead + Unpin + Send,
         events: &mut dyn EventSink,
     ) -> Result<(), Error> {
-        self.upload(&AddToStoreNar(info), nar, events).await
+        self.upload(&AddToStoreNar { info, signatures }, nar, events)
+            .await
     }
 
     async fn upload<R: Request>(

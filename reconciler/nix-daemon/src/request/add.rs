@@ -1,17 +1,21 @@
 //! Requests that carry an archive: into the store, and out of it.
 
+use std::collections::BTreeSet;
+
 use super::paths::path_info;
 use super::{Patience, Request};
 use crate::handshake::ProtocolVersion;
 use crate::operation::Operation;
-use crate::path_info::PathInfo;
+use crate::path_info::{AddMethod, PathInfo, SignatureCheck};
 use crate::read::{ReadError, Reader};
 use crate::store_path::StorePath;
 use crate::write::Encoder;
 
-/// Adds an archive under the name its own hash makes; the archive follows the request in frames.
+/// Adds an object under the name its own hash makes; its bytes follow the request in frames.
 pub(crate) struct AddToStore<'a> {
     pub(crate) name: &'a str,
+    pub(crate) method: AddMethod,
+    pub(crate) references: &'a BTreeSet<StorePath>,
 }
 
 impl Request for AddToStore<'_> {
@@ -24,10 +28,8 @@ impl Request for AddToStore<'_> {
 
     fn encode(&self, out: &mut Encoder) {
         out.text(self.name);
-        // An archive ("recursive"), addressed by its SHA-256.
-        out.text("fixed:r:sha256");
-        // No references.
-        out.u64(0);
+        out.text(self.method.code());
+        out.texts(self.references.iter());
         // No repair.
         out.flag(false);
     }
@@ -39,7 +41,10 @@ impl Request for AddToStore<'_> {
 }
 
 /// Adds a path that another store described; the archive follows the request in frames.
-pub(crate) struct AddToStoreNar<'a>(pub(crate) &'a PathInfo);
+pub(crate) struct AddToStoreNar<'a> {
+    pub(crate) info: &'a PathInfo,
+    pub(crate) signatures: SignatureCheck,
+}
 
 impl Request for AddToStoreNar<'_> {
     type Reply = ();
@@ -50,7 +55,7 @@ impl Request for AddToStoreNar<'_> {
     }
 
     fn encode(&self, out: &mut Encoder) {
-        let info = self.0;
+        let info = self.info;
         out.text(info.path.as_str());
         out.text(info.deriver.as_ref().map_or("", StorePath::as_str));
         out.text(info.nar_hash.to_base16());
@@ -60,9 +65,9 @@ impl Request for AddToStoreNar<'_> {
         out.flag(info.ultimate);
         out.texts(info.signatures.iter());
         out.text(info.content_address.as_deref().unwrap_or_default());
-        // No repair, and signatures are checked.
+        // No repair.
         out.flag(false);
-        out.flag(false);
+        out.flag(self.signatures == SignatureCheck::Waived);
     }
 
     async fn decode(&self, _: &mut Reader, _: ProtocolVersion) -> Result<(), ReadError> {

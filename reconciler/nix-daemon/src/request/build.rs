@@ -77,6 +77,14 @@ impl Request for BuildPathsWithResults<'_> {
             let result = build_result(reader, version, target.path().store_dir()).await?;
             results.push((target, result));
         }
+        // Newer daemons leave out what they did not get to; older ones name it.
+        if results.len() < self.targets.len() {
+            for target in self.targets {
+                if !results.iter().any(|(named, _)| named == target) {
+                    results.push((target.clone(), BuildResult::not_attempted()));
+                }
+            }
+        }
         Ok(results)
     }
 }

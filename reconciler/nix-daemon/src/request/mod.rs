@@ -15,10 +15,12 @@ use crate::write::Encoder;
 pub(crate) use add::{AddToStore, AddToStoreNar, NarFromPath};
 pub(crate) use build::{BuildPathsWithResults, QueryMissing, SetOptions};
 pub(crate) use paths::{
-    EnsurePath, IsValidPath, QueryDerivationOutputMap, QueryPathFromHashPart, QueryPathInfo, QueryReferrers,
-    QueryValidPaths,
+    AddSignatures, EnsurePath, IsValidPath, QueryAllValidPaths, QueryDerivationOutputMap,
+    QueryPathFromHashPart, QueryPathInfo, QueryReferrers, QuerySubstitutablePaths, QueryValidPaths,
 };
-pub(crate) use roots::{AddIndirectRoot, AddPermRoot, AddTempRoot, CollectGarbage, FindRoots, VerifyStore};
+pub(crate) use roots::{
+    AddIndirectRoot, AddPermRoot, AddTempRoot, CollectGarbage, FindRoots, OptimiseStore, VerifyStore,
+};
 
 /// How long the daemon may be silent while it works on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -166,3 +166,63 @@ impl Request for QueryDerivationOutputMap<'_> {
         Ok(outputs)
     }
 }
+
+pub(crate) struct QueryAllValidPaths;
+
+impl Request for QueryAllValidPaths {
+    type Reply = BTreeSet<StorePath>;
+    const OPERATION: Operation = Operation::QueryAllValidPaths;
+
+    fn encode(&self, _: &mut Encoder) {}
+
+    async fn decode(
+        &self,
+        reader: &mut Reader,
+        _: ProtocolVersion,
+    ) -> Result<BTreeSet<StorePath>, ReadError> {
+        reader.store_paths().await
+    }
+}
+
+pub(crate) struct QuerySubstitutablePaths<'a>(pub(crate) &'a BTreeSet<StorePath>);
+
+impl Request for QuerySubstitutablePaths<'_> {
+    type Reply = BTreeSet<StorePath>;
+    const OPERATION: Operation = Operation::QuerySubstitutablePaths;
+
+    /// Substituters are asked about every path.
+    fn patience(&self) -> Patience {
+        Patience::Endless
+    }
+
+    fn encode(&self, out: &mut Encoder) {
+        out.texts(self.0.iter());
+    }
+
+    async fn decode(
+        &self,
+        reader: &mut Reader,
+        _: ProtocolVersion,
+    ) -> Result<BTreeSet<StorePath>, ReadError> {
+        reader.store_paths().await
+    }
+}
+
+pub(crate) struct AddSignatures<'a> {
+    pub(crate) path: &'a StorePath,
+    pub(crate) signatures: &'a BTreeSet<String>,
+}
+
+impl Request for AddSignatures<'_> {
+    type Reply = ();
+    const OPERATION: Operation = Operation::AddSignatures;
+
+    fn encode(&self, out: &mut Encoder) {
+        out.text(self.path.as_str());
+        out.texts(self.signatures.iter());
+    }
+
+    async fn decode(&self, reader: &mut Reader, _: ProtocolVersion) -> Result<(), ReadError> {
+        reader.u64().await.map(drop)
+    }
+}

@@ -145,3 +145,20 @@ impl Request for VerifyStore {
         reader.flag().await
     }
 }
+
+pub(crate) struct OptimiseStore;
+
+impl Request for OptimiseStore {
+    type Reply = ();
+    const OPERATION: Operation = Operation::OptimiseStore;
+
+    fn patience(&self) -> Patience {
+        Patience::Endless
+    }
+
+    fn encode(&self, _: &mut Encoder) {}
+
+    async fn decode(&self, reader: &mut Reader, _: ProtocolVersion) -> Result<(), ReadError> {
+        reader.u64().await.map(drop)
+    }
+}

@@ -102,3 +102,92 @@ async fn a_greeting_cut_anywhere_is_an_error() {
         }
     }
 }
+
+/// Lix speaks 1.35 for ever. Since 2.94 it turns away clients that announce less than 1.35: this one announces
+/// its newest version, whatever it hears.
+#[tokio::test]
+async fn lix_is_greeted_in_its_own_version() {
+    let lix = || {
+        vec![
+            turn(bytes().n(CLIENT_HELLO), bytes().n(DAEMON_HELLO).n(256 + 35)),
+            turn(
+                bytes().n(256 + 38).n(0).n(0),
+                bytes().s("2.94.0-lix").n(1).n(super::scripted::LAST),
+            ),
+        ]
+    };
+    let (client, daemon) = connect(lix(), 4096, &ConnectOptions::default()).await;
+    let client = client.unwrap();
+    daemon.await.unwrap();
+    assert_eq!(client.protocol().to_string(), "1.35");
+    assert_eq!(
+        (client.daemon_version(), client.trust()),
+        (Some("2.94.0-lix"), Trust::Trusted)
+    );
+
+    // As it answers a client that announces too little, which a caller can make this one do.
+    let options = ConnectOptions {
+        max_minor: 34,
+        ..ConnectOptions::default()
+    };
+    let mut turned_away = lix();
+    turned_away[1] = turn(bytes().n(256 + 34).n(0).n(0), error("client is too old"));
+    let refusal = connect(turned_away, 4096, &options).await.0.unwrap_err();
+    assert!(
+        matches!(
+            refusal,
+            ConnectError::Daemon { .. } | ConnectError::Protocol { .. } | ConnectError::Transport { .. }
+        ),
+        "{refusal:?}"
+    );
+}
+
+/// Determinate Nix offers features that would change later formats. None is asked for, so none is in force.
+#[tokio::test]
+async fn determinate_offers_features_and_none_is_taken() {
+    let offered = [
+        "addTempRoots",
+        "provenance",
+        "queryActiveBuilds",
+        "queryPathInfos",
+        "versionedAddToStoreMultiple",
+    ];
+    let script = vec![
+        turn(bytes().n(CLIENT_HELLO), bytes().n(DAEMON_HELLO).n(256 + 38)),
+        turn(
+            bytes().n(256 + 38).n(0).n(0).n(0),
+            bytes()
+                .list(&offered)
+                .s("2.34.1 (Determinate Nix 3.22.0)")
+                .n(2)
+                .n(super::scripted::LAST),
+        ),
+        // What is known of a path has no `provenance` at its end.
+        turn(
+            bytes().n(26).s(super::scripted::A),
+            bytes()
+                .n(super::scripted::LAST)
+                .n(1)
+                .s("")
+                .s(super::scripted::HASH)
+                .n(0)
+                .n(1)
+                .n(2)
+                .n(0)
+                .n(0)
+                .s(""),
+        ),
+        turn(
+            bytes().n(1).s(super::scripted::A),
+            bytes().n(super::scripted::LAST).n(1),
+        ),
+    ];
+    let (client, daemon) = connect(script, 4096, &ConnectOptions::default()).await;
+    let mut client = client.unwrap();
+    assert_eq!(client.daemon_version(), Some("2.34.1 (Determinate Nix 3.22.0)"));
+    assert_eq!(client.trust(), Trust::Untrusted);
+    let path = super::scripted::path(super::scripted::A);
+    assert!(client.query_path_info(&path).await.unwrap().is_some());
+    assert!(client.is_valid_path(&path).await.unwrap());
+    daemon.await.unwrap();
+}

@@ -229,3 +229,36 @@ fn futures_may_move_between_threads() {
         movable(&client.reconnect());
     }
 }
+
+/// A builder may print a hundred megabytes without a line feed, and a daemon sends them as one text.
+#[tokio::test]
+async fn of_a_very_long_line_the_beginning_is_kept() {
+    for (length, kept) in [(10, 10), (65_536, 65_536), (65_537, 65_536), (10_000_003, 65_536)] {
+        let line = vec![b'x'; length];
+        let messages = bytes().n(0x6f6c_6d67).s(&line).n(LAST).n(1);
+        let mut client = client(38, vec![turn(ensure(), messages)]).await;
+        let mut seen = Kept::default();
+        client.ensure_path(&a(), &mut seen).await.unwrap();
+        let [Event::Line(text)] = seen.0.as_slice() else {
+            panic!("{} events", seen.0.len())
+        };
+        assert_eq!(text.as_bytes().len(), kept);
+        assert_eq!(text.omitted(), (length - kept) as u64);
+    }
+    // Its padding is checked all the same, and a length that no daemon sends is refused.
+    let mut padded = bytes().n(0x6f6c_6d67).s(vec![b'x'; 65_537]).0;
+    *padded.last_mut().unwrap() = 1;
+    for (messages, long) in [(Bytes(padded), false), (bytes().n(0x6f6c_6d67).n(1 << 40), true)] {
+        let mut client = client(38, vec![turn(ensure(), messages)]).await;
+        let error = client.ensure_path(&a(), &mut ()).await.unwrap_err();
+        let Error::Protocol { violation, .. } = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(
+            matches!(violation, Violation::TooLong { .. }),
+            long,
+            "{violation:?}"
+        );
+        assert_eq!(matches!(violation, Violation::Padding), !long, "{violation:?}");
+    }
+}

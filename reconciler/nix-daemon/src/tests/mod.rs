@@ -7,6 +7,7 @@ mod hostile;
 mod messages;
 mod progress;
 mod replies;
+mod stream;
 mod time;
 mod transfer;
 mod wire;

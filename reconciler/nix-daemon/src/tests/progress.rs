@@ -1,5 +1,7 @@
 //! Folding events into what a person sees.
 
+use std::time::Duration;
+
 use super::scripted::{A, DRV, path};
 use crate::event::{ActivityId, ActivityKind, Event, Field, Level, ResultKind};
 use crate::progress::{Progress, Tally, Transfer};
@@ -243,4 +245,63 @@ fn odd_events_are_passed_over() {
         }
     );
     assert_eq!(progress.builds().done, u64::MAX);
+}
+
+#[test]
+fn fetches_are_named_once_with_their_bytes() {
+    let mut progress = Progress::new();
+    progress.set_elapsed(Duration::from_secs(3));
+    for event in [
+        start(
+            1,
+            ActivityKind::Substitute,
+            vec![text(A), text("https://cache.example")],
+        ),
+        start(
+            2,
+            ActivityKind::CopyPath,
+            vec![text(A), text("https://cache.example"), text("daemon")],
+        ),
+        numbers(2, ResultKind::Progress, &[7, 10, 0, 0]),
+        start(
+            3,
+            ActivityKind::Substitute,
+            vec![text(DRV), text("https://other.example")],
+        ),
+        start(4, ActivityKind::CopyPath, vec![text("no path")]),
+    ] {
+        progress.apply(&event);
+    }
+    let fetching = progress.fetching();
+    let shown: Vec<_> = fetching
+        .iter()
+        .map(|fetch| {
+            (
+                fetch.path.as_str(),
+                fetch.from.as_str(),
+                fetch.bytes.done,
+                fetch.bytes.expected,
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            (A, "https://cache.example", 7, 10),
+            (DRV, "https://other.example", 0, 0)
+        ]
+    );
+    assert_eq!(fetching[0].since, Duration::from_secs(3));
+    assert_eq!(progress.elapsed(), Duration::from_secs(3));
+
+    progress.set_elapsed(Duration::from_secs(5));
+    progress.apply(&build(9, DRV));
+    assert_eq!(
+        progress.running().map(|build| build.since).collect::<Vec<_>>(),
+        [Duration::from_secs(5)]
+    );
+    for event in [stop(2), stop(1), stop(3)] {
+        progress.apply(&event);
+    }
+    assert_eq!(progress.fetching(), []);
 }

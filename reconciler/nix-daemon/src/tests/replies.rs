@@ -396,3 +396,53 @@ async fn a_closure_is_asked_for_breadth_first() {
     );
     assert!(client.is_valid_path(&path(A)).await.unwrap());
 }
+
+/// Daemons before 2.3x name the targets that they did not get to; newer ones leave them out.
+#[tokio::test]
+async fn targets_left_out_are_not_attempted() {
+    let targets = [
+        DerivedPath::Opaque(path(A)),
+        DerivedPath::Opaque(path(B)),
+        DerivedPath::Opaque(path(DRV)),
+    ];
+    let request = bytes().n(46).list(&[A, B, DRV]).n(0);
+    let failed = bytes().s(B).n(3).s("no").n(1).n(0).n(1).n(2).n(0).n(0).n(0);
+    let named = bytes().s(A).n(9).s("").n(0).n(0).n(0).n(0).n(0).n(0).n(0);
+    let mut client = answering(request, bytes().n(2).then(failed).then(named)).await;
+    let results = client
+        .build_paths_with_results(&targets, BuildMode::Normal, &mut ())
+        .await
+        .unwrap();
+    let verdicts: Vec<_> = results
+        .iter()
+        .map(|(target, result)| (target.path().as_str(), result.is_not_attempted()))
+        .collect();
+    assert_eq!(verdicts, [(B, false), (A, true), (DRV, true)]);
+}
+
+#[tokio::test]
+async fn what_else_can_be_asked_and_told() {
+    let mut client = answering(bytes().n(23), bytes().list(&[A, B])).await;
+    assert_eq!(
+        client.query_all_valid_paths().await.unwrap(),
+        [path(A), path(B)].into()
+    );
+    let mut client = answering(bytes().n(32).list(&[A]), bytes().list(&[A])).await;
+    let asked = [path(A)].into();
+    assert_eq!(client.query_substitutable_paths(&asked).await.unwrap(), asked);
+    let mut client = answering(bytes().n(34), bytes().n(1)).await;
+    client.optimise_store(&mut ()).await.unwrap();
+    let mut client = answering(bytes().n(37).s(A).list(&["k:s"]), bytes().n(1)).await;
+    let signatures = ["k:s".to_owned()].into();
+    client.add_signatures(&path(A), &signatures).await.unwrap();
+
+    let ask = |of: &str| bytes().n(26).s(of);
+    let tell = bytes().n(LAST).n(1).then(info_bytes()).n(LAST).n(0);
+    let mut client = client_of(vec![turn(ask(A).then(ask(B)), tell)]).await;
+    let known = client.query_path_infos(&[path(A), path(B)]).await.unwrap();
+    assert_eq!(known, [Some(info()), None]);
+}
+
+async fn client_of(turns: Vec<super::scripted::Turn>) -> Client {
+    client(38, turns).await
+}

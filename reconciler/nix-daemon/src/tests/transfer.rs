@@ -11,7 +11,7 @@ use crate::client::Client;
 use crate::connect::ConnectOptions;
 use crate::error::{Connection, Error, Violation};
 use crate::nar::{Encoder, FileMode, copy};
-use crate::path_info::{NarHash, PathInfo};
+use crate::path_info::{NarHash, PathInfo, SignatureCheck};
 use crate::read::{ReadError, Reader};
 
 /// A client and its daemon after their greeting, with a narrow pipe between them.
@@ -180,7 +180,7 @@ async fn an_error_after_the_archive_leaves_the_connection() {
         theirs
     });
     let failed = client
-        .add_to_store_nar(&info, &b"archive"[..], &mut ())
+        .add_to_store_nar(&info, SignatureCheck::Required, &b"archive"[..], &mut ())
         .await
         .unwrap_err();
     assert!(

@@ -72,7 +72,8 @@ async fn a_build_streams_its_log_and_names_its_outputs() {
     let result = &results[&drv];
     assert_eq!(result.status, BuildStatus::Built, "{result:?}");
     assert!(result.is_success());
-    assert!(result.started_at > 0 && result.stopped_at >= result.started_at);
+    // Daemons since 2.3x do not tell when: both are 0 then.
+    assert!(result.stopped_at >= result.started_at);
     assert_eq!(result.outputs.keys().collect::<Vec<_>>(), ["dev", "out"]);
     assert_eq!(std::fs::read_to_string(&result.outputs["dev"]).unwrap(), "b\n");
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use nix_daemon_client::nar::{self, FileMode};
 use nix_daemon_client::{
-    Client, DerivedPath, Error, Garbage, HashPart, Outputs, StorePath, Substitution, Verification,
+    Client, DerivedPath, Error, Garbage, HashPart, Outputs, SignatureCheck, StorePath, Substitution,
+    Verification,
 };
 
 use crate::daemon::Daemon;
@@ -171,7 +172,7 @@ async fn a_path_moves_from_one_store_to_another() {
         .unwrap();
 
     client
-        .add_to_store_nar(&info, &archive[..], &mut ())
+        .add_to_store_nar(&info, SignatureCheck::Required, &archive[..], &mut ())
         .await
         .unwrap();
     let again = client.query_path_info(&info.path).await.unwrap().unwrap();
