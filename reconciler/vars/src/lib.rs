@@ -24,8 +24,8 @@ pub use backend::Backend;
 pub use declared::{Declared, DeclaredFile, DeclaredGenerator, NeededFor};
 pub use fleet_kind::FleetKind;
 pub use identity::{
-    Identities, IdentityInfo, IdentityKind, IdentityProblem, IdentitySource, SshConversionError,
-    ssh_public_key_to_recipient,
+    Identities, IdentityInfo, IdentityKind, IdentityProblem, IdentitySource, IdentityWarning, PluginProblem,
+    Plugins, SshConversionError, ssh_public_key_to_recipient,
 };
 pub use install::{
     AccountKind, Accounts, AccountsError, Backing, BackingError, Change, ChangeKind, Filesystem,

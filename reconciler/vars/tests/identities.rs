@@ -12,9 +12,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use reconciler_vars::{
-    Identities, IdentityKind, IdentityProblem, IdentitySource, ssh_public_key_to_recipient,
+    Identities, IdentityKind, IdentityProblem, IdentitySource, PluginProblem, ssh_public_key_to_recipient,
 };
-use support::fixture;
+use support::{fixture, identity_of_plugin};
 
 fn read(path: &str) -> String {
     fs::read_to_string(fixture(path)).unwrap().trim().to_owned()
@@ -64,7 +64,14 @@ fn sources_are_tried_in_order_and_the_same_key_counts_once() {
     ];
     let (identities, problems) = Identities::load(&sources);
     let kinds: Vec<_> = identities.recipients().iter().map(|info| info.kind).collect();
-    assert_eq!(kinds, [IdentityKind::SshHostKey, IdentityKind::AgeKey]);
+    assert_eq!(
+        kinds,
+        [
+            IdentityKind::SshHostKey,
+            IdentityKind::NativeSshKey,
+            IdentityKind::AgeKey
+        ]
+    );
     assert!(matches!(problems.as_slice(), [problem] if problem.is_absence()));
     let text = format!("{identities:?}");
     assert!(text.contains("age1") && !text.contains("SECRET"), "{text}");
@@ -80,11 +87,12 @@ fn every_problem_has_its_own_type() {
         IdentityProblem::PassphraseProtected { .. }
     ));
     assert!(
-        matches!(ssh("ssh_host_rsa_key"), IdentityProblem::NotEd25519 { algorithm, .. } if algorithm.contains("rsa"))
+        matches!(ssh("ssh_host_ecdsa_key"), IdentityProblem::UnsupportedSshKey { algorithm, .. } if algorithm.contains("ecdsa"))
     );
-    assert!(
-        matches!(ssh("ssh_host_ecdsa_key"), IdentityProblem::NotEd25519 { algorithm, .. } if algorithm.contains("ecdsa"))
-    );
+    assert!(matches!(
+        ssh("ssh_host_rsa_key.pub"),
+        IdentityProblem::PublicKey { .. }
+    ));
     assert!(matches!(ssh("machine.txt"), IdentityProblem::SshKey { .. }));
     assert!(matches!(ssh(""), IdentityProblem::NotAKeyFile { .. }));
 
@@ -99,14 +107,29 @@ fn every_problem_has_its_own_type() {
         age(b"# a\nAGE-SECRET-KEY-1NONSENSE\n"),
         IdentityProblem::AgeKey { line: 2, .. }
     ));
+    let absent = identity_of_plugin("no-such-plugin");
     assert!(matches!(
-        age(b"AGE-PLUGIN-YUBIKEY-1QQ\n"),
-        IdentityProblem::UnsupportedAgeKey { line: 1, .. }
+        age(absent.as_bytes()),
+        IdentityProblem::Plugin { line: 1, problem: PluginProblem::NotInstalled { program, .. }, .. }
+            if program == "age-plugin-no-such-plugin"
     ));
     assert!(matches!(
         age(b"AGE-SECRET-KEY-PQ-1QQ\n"),
-        IdentityProblem::UnsupportedAgeKey { line: 1, .. }
+        IdentityProblem::AgeKey { line: 1, .. }
     ));
+    assert!(matches!(
+        age(b"# old\nage1u7snfagg0d2vq6lqdz6vxjyd43w4naecg5w0zfaq8tqsa07nxc6qzku6d2\n"),
+        IdentityProblem::PublicKey { .. }
+    ));
+    for sealed in [
+        "age-encryption.org/v1\n-> scrypt a 18\n",
+        "-----BEGIN AGE ENCRYPTED FILE-----\n",
+    ] {
+        assert!(matches!(
+            age(sealed.as_bytes()),
+            IdentityProblem::PassphraseProtected { .. }
+        ));
+    }
     assert!(matches!(age(b"\xff\xfe"), IdentityProblem::AgeKey { .. }));
     assert!(matches!(
         age(&vec![b'#'; 1 << 20]),

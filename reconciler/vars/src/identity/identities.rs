@@ -1,63 +1,35 @@
 //! Owns the loaded identities of a machine. It must never print a private key, nor write one anywhere.
 
 use std::fmt;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use age::x25519;
-use unix::fcntl::OFlag;
-use zeroize::Zeroizing;
 
-use super::problem::IdentityProblem;
-use super::ssh::{SshConversionError, private_key_to_identity};
+use super::hybrid::{self, Hybrid};
+use super::info::{IdentityInfo, IdentityKind, IdentitySource};
+use super::keyfile::{self, Line};
+use super::plugin::{PluginIdentity, Plugins, plugin_name};
+use super::problem::{IdentityProblem, IdentityWarning};
+use super::ssh::{self, SshConversionError, SshKey};
+use super::ssh_ed25519::SshEd25519;
+use super::ssh_rsa::SshRsa;
 
-/// Where an identity may be found.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum IdentitySource {
-    /// A file as age-keygen writes it: lines of `AGE-SECRET-KEY-1…`, and comments.
-    AgeKeyFile(PathBuf),
-    /// An OpenSSH private key, usually the host's; ed25519 only.
-    SshHostKey(PathBuf),
-    /// Either of them, as its first line says.
-    KeyFile(PathBuf),
-}
-
-/// What kind of file an identity came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum IdentityKind {
-    /// An age key file.
-    AgeKey,
-    /// An SSH host key, converted.
-    SshHostKey,
-}
-
-impl fmt::Display for IdentityKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::AgeKey => "age key",
-            Self::SshHostKey => "SSH host key",
-        })
-    }
-}
-
-/// What may be told of an identity.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdentityInfo {
-    /// Its public half, `age1…`.
-    pub recipient: String,
-    /// The file it was read from.
-    pub source: PathBuf,
-    /// What kind of file that is.
-    pub kind: IdentityKind,
+/// A key that is held here.
+pub(super) enum Key {
+    X25519(x25519::Identity),
+    SshEd25519(SshEd25519),
+    SshRsa(SshRsa),
+    Hybrid(Box<Hybrid>),
 }
 
 /// The identities of a machine, in the order of their sources.
 #[derive(Default)]
 pub struct Identities {
-    keys: Vec<x25519::Identity>,
+    keys: Vec<Key>,
+    plugins: Vec<PluginIdentity>,
     infos: Vec<IdentityInfo>,
     problems: Vec<IdentityProblem>,
+    warnings: Vec<IdentityWarning>,
 }
 
 impl fmt::Debug for Identities {
@@ -65,40 +37,36 @@ impl fmt::Debug for Identities {
         f.debug_struct("Identities")
             .field("recipients", &self.infos)
             .field("problems", &self.problems)
+            .field("warnings", &self.warnings)
             .finish_non_exhaustive()
     }
 }
 
-/// A key file is a few lines long; this leaves room for many of them. In bytes.
-const LARGEST_KEY_FILE: u64 = 256 * 1024;
-
 impl Identities {
-    /// Reads all sources; what gives no identity is a problem and stops nothing.
+    /// Reads all sources; what gives no identity is a problem and stops nothing. Plugins are looked for in their
+    /// usual folders.
     pub fn load(sources: &[IdentitySource]) -> (Self, Vec<IdentityProblem>) {
+        Self::load_with(sources, &Plugins::default())
+    }
+
+    /// The same, with plugins from elsewhere.
+    pub fn load_with(sources: &[IdentitySource], plugins: &Plugins) -> (Self, Vec<IdentityProblem>) {
         let mut identities = Self::default();
         for source in sources {
-            let outcome = match source {
-                IdentitySource::AgeKeyFile(path) => {
-                    read_key_file(path).and_then(|bytes| identities.load_age_keys(path, &bytes))
-                }
-                IdentitySource::SshHostKey(path) => {
-                    read_key_file(path).and_then(|bytes| identities.load_ssh_key(path, &bytes))
-                }
-                IdentitySource::KeyFile(path) => read_key_file(path).and_then(|bytes| {
-                    if bytes.starts_with(b"-----BEGIN ") {
-                        identities.load_ssh_key(path, &bytes)
-                    } else {
-                        identities.load_age_keys(path, &bytes)
-                    }
-                }),
-            };
-            identities.problems.extend(outcome.err());
+            identities.add(source, plugins);
         }
         let problems = identities.problems.clone();
         (identities, problems)
     }
 
-    /// What may be told of each identity.
+    /// The identities of an age key file that was read already; `path` is where from.
+    pub(crate) fn of_age_keys(path: &Path, bytes: &[u8]) -> Self {
+        let mut identities = Self::default();
+        identities.add_age_keys(path, bytes, &Plugins::default());
+        identities
+    }
+
+    /// What may be told of each identity. One SSH key is two: as ssh-to-age converts it, and as it is.
     pub fn recipients(&self) -> &[IdentityInfo] {
         &self.infos
     }
@@ -108,69 +76,167 @@ impl Identities {
         &self.problems
     }
 
+    /// What is wrong with key files that are used all the same.
+    pub fn warnings(&self) -> &[IdentityWarning] {
+        &self.warnings
+    }
+
+    /// The names of the plugins that are asked, each as often as it has an identity.
+    pub fn plugin_names(&self) -> impl Iterator<Item = &str> {
+        self.plugins.iter().map(PluginIdentity::name)
+    }
+
     /// Whether there is no identity.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.is_empty() && self.plugins.is_empty()
     }
 
-    pub(crate) fn keys(&self) -> impl Iterator<Item = (&IdentityInfo, &x25519::Identity)> {
-        self.infos.iter().zip(&self.keys)
+    /// Whether a recipient, as a file or a key list spells it, is one of these: an SSH key may carry a comment.
+    pub fn is_recipient(&self, recipient: &str) -> bool {
+        let mut words = recipient.split_whitespace();
+        let (kind, key) = (words.next(), words.next());
+        self.infos.iter().any(|info| {
+            let mut own = info.recipient.split_whitespace();
+            (own.next(), own.next()) == (kind, key)
+        })
     }
 
-    fn load_age_keys(&mut self, path: &Path, bytes: &[u8]) -> Result<(), IdentityProblem> {
-        let Ok(text) = std::str::from_utf8(bytes) else {
-            return Err(IdentityProblem::AgeKey {
-                path: path.to_owned(),
-                line: 1,
-            });
+    pub(super) fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    pub(super) fn plugins(&self) -> &[PluginIdentity] {
+        &self.plugins
+    }
+
+    pub(crate) fn has_plugins(&self) -> bool {
+        !self.plugins.is_empty()
+    }
+
+    fn add(&mut self, source: &IdentitySource, plugins: &Plugins) {
+        let (IdentitySource::AgeKeyFile(path)
+        | IdentitySource::SshHostKey(path)
+        | IdentitySource::KeyFile(path)) = source;
+        let file = match keyfile::read(path) {
+            Ok(file) => file,
+            Err(problem) => return self.problems.push(problem),
         };
-        let mut found = Ok(());
+        let before = (self.keys.len(), self.plugins.len());
+        let is_ssh = matches!(source, IdentitySource::SshHostKey(_)) || ssh::is_private_key(&file.bytes);
+        if ssh::is_public_key(&file.bytes) {
+            self.problems
+                .push(IdentityProblem::PublicKey { path: path.clone() });
+        } else if is_ssh {
+            let problem = self.add_ssh_key(path, &file.bytes).err();
+            self.problems.extend(problem);
+        } else {
+            self.add_age_keys(path, &file.bytes, plugins);
+        }
+        if before != (self.keys.len(), self.plugins.len()) {
+            self.warnings.extend(file.warning);
+        }
+    }
+
+    fn add_age_keys(&mut self, path: &Path, bytes: &[u8], plugins: &Plugins) {
+        let path_buf = || path.to_owned();
+        if crate::sops::is_age(bytes) {
+            return self
+                .problems
+                .push(IdentityProblem::PassphraseProtected { path: path_buf() });
+        }
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            let (path, line) = (path_buf(), 1);
+            return self.problems.push(IdentityProblem::AgeKey { path, line });
+        };
         let mut empty = true;
-        for (index, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
+        for line in keyfile::lines(text) {
             empty = false;
-            match line.parse::<x25519::Identity>() {
-                Ok(key) => self.push(key, path, IdentityKind::AgeKey),
-                Err(_) => found = found.and(Err(age_line_problem(path, index.saturating_add(1), line))),
-            }
+            let problem = self.add_line(path, &line, plugins).err();
+            self.problems.extend(problem);
         }
         if empty {
-            return Err(IdentityProblem::Empty {
+            self.problems.push(IdentityProblem::Empty { path: path_buf() });
+        }
+    }
+
+    fn add_line(&mut self, path: &Path, line: &Line<'_>, plugins: &Plugins) -> Result<(), IdentityProblem> {
+        let malformed = || IdentityProblem::AgeKey {
+            path: path.to_owned(),
+            line: line.number,
+        };
+        // In this form both are public.
+        if line.text.starts_with("age1") {
+            return Err(IdentityProblem::PublicKey {
                 path: path.to_owned(),
             });
         }
-        found
-    }
-
-    fn load_ssh_key(&mut self, path: &Path, bytes: &[u8]) -> Result<(), IdentityProblem> {
-        let path = path.to_owned();
-        let text = match private_key_to_identity(bytes) {
-            Ok(text) => text,
-            Err(SshConversionError::PassphraseProtected) => {
-                return Err(IdentityProblem::PassphraseProtected { path });
-            }
-            Err(SshConversionError::NotEd25519 { algorithm }) => {
-                return Err(IdentityProblem::NotEd25519 { path, algorithm });
-            }
-            Err(source) => return Err(IdentityProblem::SshKey { path, source }),
-        };
-        match text.parse::<x25519::Identity>() {
-            Ok(key) => {
-                self.push(key, &path, IdentityKind::SshHostKey);
-                Ok(())
-            }
-            Err(_) => Err(IdentityProblem::SshKey {
+        if line.text.starts_with(hybrid::PREFIX) {
+            let key = Hybrid::parse(line.text).ok_or_else(malformed)?;
+            let recipient = key.recipient().to_owned();
+            self.push(
+                Key::Hybrid(Box::new(key)),
+                recipient,
                 path,
-                source: SshConversionError::Encoding,
-            }),
+                IdentityKind::HybridKey,
+            );
+            return Ok(());
         }
+        if let Some(name) = plugin_name(line.text) {
+            let problem = |problem| IdentityProblem::Plugin {
+                path: path.to_owned(),
+                line: line.number,
+                name: name.clone(),
+                problem,
+            };
+            let plugin = PluginIdentity::new(name.clone(), line.text, plugins).map_err(problem)?;
+            if !self.plugins.iter().any(|known| known.is(line.text)) {
+                self.plugins.push(plugin);
+                self.infos.extend(line.comment.map(|recipient| IdentityInfo {
+                    recipient: recipient.to_owned(),
+                    source: path.to_owned(),
+                    kind: IdentityKind::PluginKey,
+                }));
+            }
+            return Ok(());
+        }
+        let key: x25519::Identity = line.text.parse().map_err(|_| malformed())?;
+        let recipient = key.to_public().to_string();
+        self.push(Key::X25519(key), recipient, path, IdentityKind::AgeKey);
+        Ok(())
     }
 
-    fn push(&mut self, key: x25519::Identity, source: &Path, kind: IdentityKind) {
-        let recipient = key.to_public().to_string();
+    fn add_ssh_key(&mut self, path: &Path, bytes: &[u8]) -> Result<(), IdentityProblem> {
+        let problem = |source| match source {
+            SshConversionError::PassphraseProtected => IdentityProblem::PassphraseProtected {
+                path: path.to_owned(),
+            },
+            SshConversionError::Unsupported { algorithm } => IdentityProblem::UnsupportedSshKey {
+                path: path.to_owned(),
+                algorithm,
+            },
+            source => IdentityProblem::SshKey {
+                path: path.to_owned(),
+                source,
+            },
+        };
+        match ssh::read_private_key(bytes).map_err(problem)? {
+            SshKey::Ed25519(key, converted) => {
+                let age: x25519::Identity = converted
+                    .parse()
+                    .map_err(|_| problem(SshConversionError::Encoding))?;
+                let (recipient, line) = (age.to_public().to_string(), key.line().to_owned());
+                self.push(Key::X25519(age), recipient, path, IdentityKind::SshHostKey);
+                self.push(Key::SshEd25519(key), line, path, IdentityKind::NativeSshKey);
+            }
+            SshKey::Rsa(key) => {
+                let line = key.line().to_owned();
+                self.push(Key::SshRsa(key), line, path, IdentityKind::NativeSshKey);
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, key: Key, recipient: String, source: &Path, kind: IdentityKind) {
         // The same key in two files would only double the tries.
         if self.infos.iter().any(|info| info.recipient == recipient) {
             return;
@@ -182,56 +248,4 @@ impl Identities {
         });
         self.keys.push(key);
     }
-}
-
-impl Identities {
-    /// The identities of an age key file that was read already; `path` is where from.
-    pub(crate) fn of_age_keys(path: &Path, bytes: &[u8]) -> Self {
-        let mut identities = Self::default();
-        let outcome = identities.load_age_keys(path, bytes);
-        identities.problems.extend(outcome.err());
-        identities
-    }
-}
-
-fn age_line_problem(path: &Path, line: usize, text: &str) -> IdentityProblem {
-    let path = path.to_owned();
-    if text.starts_with("AGE-PLUGIN-") || text.starts_with("AGE-SECRET-KEY-PQ-") {
-        IdentityProblem::UnsupportedAgeKey { path, line }
-    } else {
-        IdentityProblem::AgeKey { path, line }
-    }
-}
-
-fn read_key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, IdentityProblem> {
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => IdentityProblem::NotFound {
-            path: path.to_owned(),
-        },
-        kind => IdentityProblem::Unreadable {
-            path: path.to_owned(),
-            kind,
-        },
-    };
-    // Symbolic links are followed: NixOS keeps host keys behind them on impermanent roots.
-    let mut options = std::fs::OpenOptions::new();
-    let file = options
-        .read(true)
-        .custom_flags(OFlag::O_NONBLOCK.bits())
-        .open(path)
-        .map_err(failed)?;
-    let facts = file.metadata().map_err(failed)?;
-    if !facts.is_file() || facts.len() > LARGEST_KEY_FILE {
-        return Err(IdentityProblem::NotAKeyFile {
-            path: path.to_owned(),
-            limit: LARGEST_KEY_FILE,
-        });
-    }
-    // The whole size at once: a growing vector would leave copies of the key behind.
-    let capacity = usize::try_from(LARGEST_KEY_FILE.min(facts.len().saturating_add(1))).unwrap_or(0);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
-    file.take(LARGEST_KEY_FILE)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    Ok(bytes)
 }

@@ -1,9 +1,19 @@
 //! The keys with which a machine opens its secrets.
 
+mod attempt;
+mod hybrid;
 mod identities;
+mod info;
+mod keyfile;
+mod plugin;
 mod problem;
 mod ssh;
+mod ssh_ed25519;
+mod ssh_rsa;
 
-pub use identities::{Identities, IdentityInfo, IdentityKind, IdentitySource};
-pub use problem::IdentityProblem;
+pub(crate) use attempt::{Attempt, Reach};
+pub use identities::Identities;
+pub use info::{IdentityInfo, IdentityKind, IdentitySource};
+pub use plugin::{PluginProblem, Plugins};
+pub use problem::{IdentityProblem, IdentityWarning};
 pub use ssh::{SshConversionError, ssh_public_key_to_recipient};

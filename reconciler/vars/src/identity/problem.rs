@@ -1,8 +1,10 @@
-//! Owns the reasons for which a key file gives no identity. It must never quote what the file holds.
+//! Owns the reasons for which a key file gives no identity, or a doubtful one. It must never quote what the file
+//! holds.
 
 use std::io;
 use std::path::PathBuf;
 
+use super::plugin::PluginProblem;
 use super::ssh::SshConversionError;
 
 /// Why a source gave no identity, or not all that it has.
@@ -36,9 +38,15 @@ pub enum IdentityProblem {
         /// The file.
         path: PathBuf,
     },
-    /// The SSH key is not of a kind that converts to age.
-    #[error("the key in {} is not an ed25519 key but {algorithm}", path.display())]
-    NotEd25519 {
+    /// It is the public half of a key.
+    #[error("{} holds a public key", path.display())]
+    PublicKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The SSH key is of a kind that opens no age file.
+    #[error("the key in {} is of the kind {algorithm}, which opens no age file", path.display())]
+    UnsupportedSshKey {
         /// The file.
         path: PathBuf,
         /// The SSH algorithm's name.
@@ -61,13 +69,17 @@ pub enum IdentityProblem {
         /// The line, from 1.
         line: usize,
     },
-    /// A line of an age key file is an identity that only a plugin or a newer age can use.
-    #[error("line {line} of {} is an age identity that needs a plugin or post-quantum support", path.display())]
-    UnsupportedAgeKey {
+    /// A line of an age key file is an identity of a plugin that cannot be used.
+    #[error("line {line} of {} needs the age plugin {name}: {problem}", path.display())]
+    Plugin {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
+        /// The plugin's name.
+        name: String,
+        /// Why it cannot be used.
+        problem: PluginProblem,
     },
     /// An age key file holds no identity at all.
     #[error("{} holds no age identity", path.display())]
@@ -90,12 +102,60 @@ impl IdentityProblem {
             Self::Unreadable { .. } => "run the agent as root, or give it access to the file",
             Self::NotAKeyFile { .. } => "name a key file in [identity]",
             Self::PassphraseProtected { .. } => "use a key without a passphrase, as an SSH host key is",
-            Self::NotEd25519 { .. } => "use the host's ed25519 key, usually /etc/ssh/ssh_host_ed25519_key",
+            Self::PublicKey { .. } => {
+                "name the private key: the same path without .pub, or the file of age-keygen"
+            }
+            Self::UnsupportedSshKey { .. } => {
+                "use the host's ed25519 key, usually /etc/ssh/ssh_host_ed25519_key"
+            }
             Self::SshKey { .. } => "name an OpenSSH private key; ssh-keygen -A makes missing host keys",
             Self::AgeKey { .. } | Self::Empty { .. } => {
                 "the file is to hold lines like AGE-SECRET-KEY-1…, as age-keygen writes them"
             }
-            Self::UnsupportedAgeKey { .. } => "use an X25519 identity (age-keygen) for machines",
+            Self::Plugin { .. } => {
+                "install the plugin for the whole system, or name its folder in identity.plugin_folders"
+            }
+        }
+    }
+}
+
+/// What is wrong with a key file that gives identities all the same.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityWarning {
+    /// Its mode lets others in.
+    #[error("{} can be read by others than its owner: its mode is {mode:04o}", path.display())]
+    OpenToOthers {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It belongs to neither root nor the agent's own user.
+    #[error("{} belongs to the user {owner}, who can read and replace it", path.display())]
+    OthersOwn {
+        /// The file.
+        path: PathBuf,
+        /// Its owner's number.
+        owner: u32,
+    },
+    /// It lies in the store, which everybody can read, and caches copy.
+    #[error("{} lies in the Nix store, which everybody can read", path.display())]
+    InStore {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl IdentityWarning {
+    /// What a person can do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::OpenToOthers { path, .. } => format!("chmod 0600 {}", path.display()),
+            Self::OthersOwn { path, .. } => format!("chown root {}", path.display()),
+            Self::InStore { .. } => {
+                "make a new key outside of the store, encrypt everything for it, and change the secrets"
+                    .to_owned()
+            }
         }
     }
 }

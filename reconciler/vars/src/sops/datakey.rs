@@ -1,20 +1,16 @@
 //! Owns the opening of a file's data key with this machine's identities. It must never go on with a key
 //! of the wrong length.
 
-use std::io::Read;
-
-use age::armor::ArmoredReader;
-use age::{DecryptError, Decryptor, Identity};
 use zeroize::Zeroizing;
 
 use super::error::SopsError;
-use super::metadata::{Group, Metadata, Sealed};
-use super::shamir;
+use super::metadata::{Group, Metadata};
 use super::value::DataKey;
+use super::{sealed, shamir};
 use crate::identity::Identities;
 
 /// More recipients than any fleet has; a bound on the work that a hostile file can cause.
-const MOST_RECIPIENTS: usize = 1024;
+pub(super) const MOST_RECIPIENTS: usize = 1024;
 
 /// Length in bytes of a data key.
 const KEY: usize = 32;
@@ -58,8 +54,7 @@ fn combine(
     shamir::combine(&shares).ok_or(SopsError::Shares)
 }
 
-/// Opens what a group's keys are sealed over: the entries that name this machine first, then all others, as an
-/// entry may name its recipient in another spelling.
+/// Opens what a group's keys are sealed over.
 fn open_group(
     group: &Group,
     length: usize,
@@ -71,55 +66,5 @@ fn open_group(
             kinds: group.others.clone(),
         });
     }
-    let names_us = |entry: &&Sealed| {
-        identities
-            .recipients()
-            .iter()
-            .any(|info| info.recipient == entry.recipient)
-    };
-    let (ours, others): (Vec<_>, Vec<_>) = sealed.iter().partition(names_us);
-    let mut damaged = None;
-    for entry in ours {
-        match open_entry(entry, length, identities) {
-            Ok(key) => return Ok(key),
-            Err(_) => damaged = damaged.or(Some(entry)),
-        }
-    }
-    for entry in others {
-        match open_entry(entry, length, identities) {
-            Ok(key) => return Ok(key),
-            Err(Failure::NotForUs) => {}
-            Err(Failure::WrongLength) => damaged = damaged.or(Some(entry)),
-        }
-    }
-    Err(match damaged {
-        Some(entry) => SopsError::DataKey {
-            recipient: entry.recipient.clone(),
-        },
-        None => SopsError::NotEncryptedToThisMachine {
-            recipients: sealed.iter().map(|entry| entry.recipient.clone()).collect(),
-        },
-    })
-}
-
-enum Failure {
-    NotForUs,
-    WrongLength,
-}
-
-fn open_entry(entry: &Sealed, length: usize, identities: &Identities) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let keys = identities.keys().map(|(_, key)| key as &dyn Identity);
-    let open = || -> Result<Zeroizing<Vec<u8>>, DecryptError> {
-        let decryptor = Decryptor::new(ArmoredReader::new(entry.armored.as_bytes()))?;
-        let mut bytes = Zeroizing::new(Vec::with_capacity(64));
-        // One more than is right, to tell what is longer.
-        decryptor.decrypt(keys)?.take(34).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = open().map_err(|_| Failure::NotForUs)?;
-    if bytes.len() == length {
-        Ok(bytes)
-    } else {
-        Err(Failure::WrongLength)
-    }
+    sealed::open(sealed, length, identities)
 }

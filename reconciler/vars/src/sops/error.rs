@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::format::Format;
+use crate::identity::PluginProblem;
 
 /// A kind of key that sops can seal a data key for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -183,6 +184,17 @@ pub enum SopsError {
     DataKey {
         /// The recipient, as the file itself says.
         recipient: String,
+    },
+    /// It is an age file that only a passphrase opens, which nobody is asked for.
+    #[error("is encrypted with a passphrase")]
+    Passphrase,
+    /// No key of its own opens it, and the one that an age plugin holds cannot be used now.
+    #[error("does not open with the age plugin {name}: {problem}")]
+    Plugin {
+        /// The plugin's name.
+        name: String,
+        /// Why it gave no key.
+        problem: PluginProblem,
     },
     /// It is an age file that ends early or was changed.
     #[error("is a damaged age file")]

@@ -24,12 +24,14 @@ mod number;
 mod open;
 mod recipient;
 mod rules;
+mod sealed;
 mod shamir;
 mod store;
 mod timestamp;
 mod value;
 mod walk;
 
+pub(crate) use agefile::is_age;
 pub use decrypt::{decrypt, decrypt_file};
 pub use decrypted::{Decrypted, LookupError};
 pub use encrypt::{Rekeyed, SealError, encrypt_binary, rekey_file};

@@ -1,6 +1,12 @@
 //! Owns what the tests of this crate share: the fixtures' places, keys, and fleets made of them.
 #![allow(dead_code, reason = "each test binary uses its own part")]
-#![allow(clippy::unwrap_used, reason = "a test's own helpers may fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test's own helpers may fail loudly"
+)]
+
+pub(crate) mod lab;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -55,4 +61,13 @@ pub(crate) fn fleet(files: &[(&str, &[u8])]) -> tempfile::TempDir {
         .unwrap();
     }
     folder
+}
+
+/// An identity as a plugin of this name prints it, in upper case.
+pub(crate) fn identity_of_plugin(name: &str) -> String {
+    let prefix = age_core::primitives::bech32_encode(
+        bech32::Hrp::parse(&format!("age-plugin-{name}-")).unwrap(),
+        b"a test",
+    );
+    prefix.to_uppercase()
 }

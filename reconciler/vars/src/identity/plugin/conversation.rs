@@ -1,0 +1,147 @@
+//! Owns the words of the plugin protocol, `identity-v1` (C2SP, age-plugin.md). It must never answer for a person.
+
+use age_core::format::Stanza;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
+use zeroize::Zeroizing;
+
+use super::problem::{PluginProblem, words};
+use super::process::{Process, Silence};
+
+/// Columns of a stanza's body; a shorter line ends it.
+const COLUMNS: usize = 64;
+
+/// Asks a plugin that just started for the key of a file.
+pub(super) fn unwrap(
+    process: &mut Process,
+    identity: &str,
+    stanzas: &[Stanza],
+    limit: std::time::Duration,
+) -> Result<Option<Zeroizing<Vec<u8>>>, PluginProblem> {
+    let mut heard = Heard::default();
+    match talk(process, identity, stanzas, &mut heard) {
+        Ok(()) => {}
+        Err(Silence::TooLate) => {
+            return Err(PluginProblem::TimedOut {
+                limit,
+                said: heard.said,
+            });
+        }
+        // What it asked or said before it left is the reason.
+        Err(Silence::Ended) if heard.asked.is_some() || heard.failure.is_some() => {}
+        Err(Silence::Ended) => return Err(PluginProblem::Ended),
+        Err(Silence::TooMuch) => return Err(PluginProblem::Protocol),
+        Err(Silence::Broken(error)) => return Err(PluginProblem::Talk { kind: error.kind() }),
+    }
+    match heard {
+        Heard { key: Some(key), .. } => Ok(Some(key)),
+        Heard {
+            asked: Some(asked), ..
+        } => Err(PluginProblem::Interaction { asked }),
+        Heard {
+            failure: Some(message),
+            ..
+        } => Err(PluginProblem::Failed { message }),
+        Heard { malformed: true, .. } => Err(PluginProblem::Protocol),
+        _ => Ok(None),
+    }
+}
+
+#[derive(Default)]
+struct Heard {
+    key: Option<Zeroizing<Vec<u8>>>,
+    asked: Option<String>,
+    failure: Option<String>,
+    said: String,
+    malformed: bool,
+}
+
+fn talk(process: &mut Process, identity: &str, stanzas: &[Stanza], heard: &mut Heard) -> Result<(), Silence> {
+    let mut opening = Zeroizing::new(Vec::with_capacity(4096));
+    put(&mut opening, &["add-identity", identity], &[]);
+    for stanza in stanzas {
+        let words: Vec<&str> = ["recipient-stanza", "0", stanza.tag.as_str()]
+            .into_iter()
+            .chain(stanza.args.iter().map(String::as_str))
+            .collect();
+        put(&mut opening, &words, &stanza.body);
+    }
+    put(&mut opening, &["done"], &[]);
+    process.say(opening)?;
+    loop {
+        let Some(command) = Command::read(process)? else {
+            heard.malformed = true;
+            return Ok(());
+        };
+        let mut words_of = command.words.iter().map(String::as_str);
+        let answer = match (words_of.next().unwrap_or_default(), words_of.next()) {
+            ("done", _) => return Ok(()),
+            ("msg", _) => {
+                heard.said = words(&command.body);
+                "ok"
+            }
+            ("confirm" | "request-public" | "request-secret", _) => {
+                heard.asked.get_or_insert_with(|| words(&command.body));
+                "fail"
+            }
+            ("file-key", Some("0")) if heard.key.is_none() => {
+                heard.key = Some(command.body);
+                "ok"
+            }
+            ("error", _) => {
+                heard.failure.get_or_insert_with(|| words(&command.body));
+                "ok"
+            }
+            _ => "unsupported",
+        };
+        let mut reply = Zeroizing::new(Vec::new());
+        put(&mut reply, &[answer], &[]);
+        process.say(reply)?;
+    }
+}
+
+/// Writes a stanza: `-> `, its words, and its body in lines of 64 columns, the last of which is shorter.
+fn put(text: &mut Vec<u8>, words: &[&str], body: &[u8]) {
+    text.extend_from_slice(b"-> ");
+    text.extend_from_slice(words.join(" ").as_bytes());
+    text.push(b'\n');
+    let encoded = BASE64_STANDARD_NO_PAD.encode(body);
+    for line in encoded.as_bytes().chunks(COLUMNS) {
+        text.extend_from_slice(line);
+        text.push(b'\n');
+    }
+    if encoded.len().is_multiple_of(COLUMNS) {
+        text.push(b'\n');
+    }
+}
+
+struct Command {
+    words: Vec<String>,
+    body: Zeroizing<Vec<u8>>,
+}
+
+impl Command {
+    /// The next stanza; `None` if what comes is none.
+    fn read(process: &mut Process) -> Result<Option<Self>, Silence> {
+        let head = process.line()?;
+        let Some(words) = head
+            .strip_prefix(b"-> ")
+            .and_then(|words| std::str::from_utf8(words).ok())
+        else {
+            return Ok(None);
+        };
+        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        let mut body = Zeroizing::new(Vec::new());
+        loop {
+            let line = process.line()?;
+            let decoded = BASE64_STANDARD_NO_PAD.decode(line.as_slice()).map(Zeroizing::new);
+            match decoded {
+                Ok(part) if line.len() <= COLUMNS => body.extend_from_slice(&part),
+                _ => return Ok(None),
+            }
+            if line.len() < COLUMNS {
+                return Ok(Some(Self { words, body }));
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Owns a folder in which the real tools are run: sops, age, age-keygen, ssh-keygen.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use reconciler_vars::{Identities, IdentitySource};
+
+/// A tool from the folder that `RECONCILE_TEST_TOOLS` names, or else from `PATH`.
+pub(crate) fn find_tool(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::var_os("RECONCILE_TEST_TOOLS")
+        .map(PathBuf::from)
+        .into_iter();
+    let mut places = folders
+        .chain(std::env::split_paths(&path))
+        .map(|folder| folder.join(name));
+    places.find(|place| place.is_file())
+}
+
+pub(crate) struct Lab {
+    folder: tempfile::TempDir,
+}
+
+impl Lab {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test lays out its own files")]
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        fs::write(self.path(name), bytes).unwrap();
+        self.path(name)
+    }
+
+    /// Runs a tool in the folder; what it printed.
+    pub(crate) fn run(&self, name: &str, arguments: &[&str]) -> Vec<u8> {
+        let program = find_tool(name).unwrap_or_else(|| {
+            panic!("{name} is neither in the folder that RECONCILE_TEST_TOOLS names nor in PATH; this test needs the real one")
+        });
+        let output = Command::new(program)
+            .args(arguments)
+            .current_dir(self.folder())
+            .stdin(Stdio::null())
+            // The keys of whoever runs the tests are none of theirs; plugins are looked for in the folder.
+            .env_clear()
+            .env("PATH", format!("{}:/usr/bin:/bin", self.folder().display()))
+            .env("HOME", self.folder())
+            .env("SOPS_AGE_KEY_FILE", self.path("machine.txt"))
+            .env("SOPS_AGE_SSH_PRIVATE_KEY_FILE", self.path("host"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{name} {arguments:?}: {} {said}",
+            output.status
+        );
+        output.stdout
+    }
+
+    pub(crate) fn line(&self, name: &str, arguments: &[&str]) -> String {
+        String::from_utf8(self.run(name, arguments))
+            .unwrap()
+            .trim()
+            .to_owned()
+    }
+
+    /// Makes an SSH host key; its public line without the comment.
+    pub(crate) fn ssh_key(&self, name: &str, options: &[&str]) -> String {
+        let fixed = ["-q", "-N", "", "-C", "root@host", "-f", name];
+        self.run("ssh-keygen", &[&fixed[..], options].concat());
+        let line = fs::read_to_string(self.path(&format!("{name}.pub"))).unwrap();
+        line.split(' ').take(2).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The identities of key files of the folder; none of them may have a problem.
+    pub(crate) fn identities(&self, names: &[&str]) -> Identities {
+        let sources: Vec<_> = names
+            .iter()
+            .map(|name| IdentitySource::KeyFile(self.path(name)))
+            .collect();
+        let (identities, problems) = Identities::load(&sources);
+        assert!(problems.is_empty(), "{problems:?}");
+        identities
+    }
+}
