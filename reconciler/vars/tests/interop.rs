@@ -12,8 +12,6 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
@@ -22,106 +20,13 @@ use reconciler_vars::{
     ssh_public_key_to_recipient,
 };
 use serde_json::{Map, Value, json};
+use support::lab::{Lab, find_tool};
 
-fn tool(name: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::var_os("RECONCILE_TEST_TOOLS")
-        .map(PathBuf::from)
-        .into_iter();
-    let mut places = folders
-        .chain(std::env::split_paths(&path))
-        .map(|folder| folder.join(name));
-    places.find(|place| place.is_file()).unwrap_or_else(|| {
-        panic!("{name} is neither in the folder that RECONCILE_TEST_TOOLS names nor in PATH; this test needs the real one")
-    })
-}
-
-struct Lab {
-    folder: tempfile::TempDir,
-}
-
-impl Lab {
-    fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "a test lays out its own files")]
-    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        fs::write(self.path(name), bytes).unwrap();
-        self.path(name)
-    }
-
-    fn run(&self, name: &str, arguments: &[&str]) -> Vec<u8> {
-        let mut command = Command::new(tool(name));
-        command
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .stdin(Stdio::null());
-        // The keys of whoever runs the tests are none of theirs.
-        command
-            .env_clear()
-            .env("HOME", self.folder.path())
-            .env("SOPS_AGE_KEY_FILE", self.path("machine.txt"));
-        let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "{name} {arguments:?}: {} {said}",
-            output.status
-        );
-        output.stdout
-    }
-
-    fn line(&self, name: &str, arguments: &[&str]) -> String {
-        String::from_utf8(self.run(name, arguments))
-            .unwrap()
-            .trim()
-            .to_owned()
-    }
-
-    /// Makes an age key and tells its recipient.
-    fn age_key(&self, name: &str) -> String {
-        let file = format!("{name}.txt");
-        self.run("age-keygen", &["-o", &file]);
-        self.line("age-keygen", &["-y", &file])
-    }
-
-    fn identities(&self, name: &str) -> Identities {
-        Identities::load(&[IdentitySource::AgeKeyFile(self.path(&format!("{name}.txt")))]).0
-    }
-
-    fn host_key(&self) -> Identities {
-        self.run(
-            "ssh-keygen",
-            &["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", "host"],
-        );
-        let (identities, problems) = Identities::load(&[IdentitySource::SshHostKey(self.path("host"))]);
-        assert!(problems.is_empty(), "{problems:?}");
-        identities
-    }
-
-    fn seal(&self, bytes: &[u8], kind: &str, recipients: &str, options: &[&str]) -> Vec<u8> {
-        self.write("plain", bytes);
-        let fixed = [
-            "encrypt",
-            "--input-type",
-            kind,
-            "--output-type",
-            "json",
-            "--age",
-            recipients,
-        ];
-        self.run(
-            "sops",
-            &[&["--config", "/dev/null"], &fixed[..], options, &["plain"]].concat(),
-        )
-    }
+fn host_key(lab: &Lab) -> Identities {
+    lab.ssh_key("host", &["-t", "ed25519"]);
+    let (identities, problems) = Identities::load(&[IdentitySource::SshHostKey(lab.path("host"))]);
+    assert!(problems.is_empty(), "{problems:?}");
+    identities
 }
 
 fn open(bytes: &[u8], identities: &Identities) -> Vec<u8> {
@@ -149,7 +54,7 @@ fn binary_files_of_sops_open() {
         let sealed = lab.seal(plaintext, "binary", &recipients, &[]);
         for name in ["machine", "admin"] {
             assert_eq!(
-                open(&sealed, &lab.identities(name)),
+                open(&sealed, &lab.age_identity(name)),
                 plaintext,
                 "{} bytes",
                 plaintext.len()
@@ -169,14 +74,14 @@ fn recipients_that_sops_adds_and_removes_gain_and_lose_access() {
         "sops",
         &[&["rotate", "--add-age", &other], &types[..], &["file"]].concat(),
     );
-    assert_eq!(open(&added, &lab.identities("other")), b"secret");
+    assert_eq!(open(&added, &lab.age_identity("other")), b"secret");
     lab.write("file", &added);
     let removed = lab.run(
         "sops",
         &[&["rotate", "--rm-age", &other], &types[..], &["file"]].concat(),
     );
-    assert_eq!(open(&removed, &lab.identities("machine")), b"secret");
-    let error = decrypt_file(&removed, &lab.identities("other")).unwrap_err();
+    assert_eq!(open(&removed, &lab.age_identity("machine")), b"secret");
+    let error = decrypt_file(&removed, &lab.age_identity("other")).unwrap_err();
     assert_eq!(
         error,
         SopsError::NotEncryptedToThisMachine {
@@ -210,14 +115,14 @@ fn sops_opens_and_edits_what_is_sealed_here() {
             "sops",
             &[&["rotate", "--add-age", &other], &types[..], &["file"]].concat(),
         );
-        assert_eq!(open(&rotated, &lab.identities("other")), plaintext);
+        assert_eq!(open(&rotated, &lab.age_identity("other")), plaintext);
         // And back: without the other, as `sops updatekeys` would.
-        let Rekeyed::Changed(rekeyed) = rekey_file(&rotated, &lab.identities("other"), &to).unwrap() else {
+        let Rekeyed::Changed(rekeyed) = rekey_file(&rotated, &lab.age_identity("other"), &to).unwrap() else {
             panic!("the recipients are others");
         };
         lab.write("file", &rekeyed);
         assert_eq!(lab.run("sops", &binary), plaintext);
-        assert!(decrypt_file(&rekeyed, &lab.identities("other")).is_err());
+        assert!(decrypt_file(&rekeyed, &lab.age_identity("other")).is_err());
     }
 }
 
@@ -225,7 +130,7 @@ fn sops_opens_and_edits_what_is_sealed_here() {
 fn an_ssh_host_key_opens_what_is_sealed_for_its_recipient() {
     let lab = Lab::new();
     lab.age_key("machine");
-    let identities = lab.host_key();
+    let identities = host_key(&lab);
     let recipient = ssh_public_key_to_recipient(&fs::read_to_string(lab.path("host.pub")).unwrap()).unwrap();
     assert_eq!(identities.recipients()[0].recipient, recipient);
     assert_eq!(
@@ -242,7 +147,7 @@ fn ssh_to_age_converts_both_halves_of_a_key_to_the_same() {
         for name in ["host", "host.pub"] {
             let _ = fs::remove_file(lab.path(name));
         }
-        let identities = lab.host_key();
+        let identities = host_key(&lab);
         let recipient = lab.line("ssh-to-age", &["-i", "host.pub"]);
         assert_eq!(identities.recipients()[0].recipient, recipient);
         let identity = lab.line("ssh-to-age", &["-private-key", "-i", "host"]);
@@ -260,13 +165,13 @@ fn plain_age_files_open() {
     lab.write("plain", &plaintext);
     for options in [&["-r", &machine][..], &["-a", "-r", &machine]] {
         let sealed = lab.run("age", &[options, &["plain"]].concat());
-        assert_eq!(open(&sealed, &lab.identities("machine")), plaintext);
-        let error = decrypt_file(&sealed, &lab.identities("other")).unwrap_err();
+        assert_eq!(open(&sealed, &lab.age_identity("machine")), plaintext);
+        let error = decrypt_file(&sealed, &lab.age_identity("other")).unwrap_err();
         let recipients = vec!["an X25519 key".to_owned()];
         assert_eq!(error, SopsError::NotEncryptedToThisMachine { recipients });
         let cut = &sealed[..sealed.len() - 100];
         assert_eq!(
-            decrypt_file(cut, &lab.identities("machine")).unwrap_err(),
+            decrypt_file(cut, &lab.age_identity("machine")).unwrap_err(),
             SopsError::AgeFile
         );
     }
@@ -310,7 +215,7 @@ fn object(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<Stri
 fn random_documents_open_to_what_sops_itself_prints() {
     let lab = Lab::new();
     let recipient = lab.age_key("machine");
-    let identities = lab.identities("machine");
+    let identities = lab.age_identity("machine");
     let rules: [&[&str]; 4] = [
         &[],
         &["--encrypted-suffix", "_enc"],
@@ -352,13 +257,6 @@ fn random_documents_open_to_what_sops_itself_prints() {
 
 #[test]
 fn a_missing_tool_would_be_told() {
-    let outcome = std::panic::catch_unwind(|| tool("no-such-tool-anywhere"));
-    let message = outcome.unwrap_err();
-    assert!(
-        message
-            .downcast_ref::<String>()
-            .unwrap()
-            .contains("RECONCILE_TEST_TOOLS")
-    );
-    assert!(Path::new(&tool("sh")).is_file());
+    assert!(find_tool("no-such-tool-anywhere").is_none());
+    assert!(find_tool("sh").is_some_and(|path| path.is_file()));
 }

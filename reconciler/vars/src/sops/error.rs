@@ -100,17 +100,17 @@ pub enum SopsError {
         /// The key.
         key: String,
     },
+    /// A key is a number, a truth value, a list or a map.
+    #[error("has a key that is not a text at line {line}")]
+    KeyNotText {
+        /// From 1.
+        line: usize,
+    },
     /// It nests deeper than any sops file does.
     #[error("nests deeper than {limit} levels")]
     TooDeep {
         /// How deep it may.
         limit: usize,
-    },
-    /// Its store is not read.
-    #[error("is of the {format} store, which is not read")]
-    UnreadStore {
-        /// The store.
-        format: Format,
     },
     /// There is no `sops` section: most likely the secret was committed in cleartext.
     #[error("is not encrypted: it has no `sops` section")]

@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use super::node::{Node, pairs, values};
 use super::number;
+use super::sink::{self, Sink, Text};
 
 /// The tree has no JSON form: a text is not UTF-8, or a number is not finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -12,13 +13,19 @@ pub(super) struct NotJsonText;
 
 /// The JSON text as `sops decrypt` prints it: tabs, keys in order, no comments, and a last newline.
 pub(super) fn write(node: &Node) -> Result<Zeroizing<Vec<u8>>, NotJsonText> {
-    let mut length = Length(0);
-    put(node, &mut length, 0)?;
-    // Reserved at once: a growing vector would leave copies of the plaintext behind.
-    let mut text = Zeroizing::new(Vec::with_capacity(length.0.saturating_add(1)));
-    put(node, &mut *text, 0)?;
-    text.push(b'\n');
-    Ok(text)
+    sink::collect(&Json(node))
+}
+
+struct Json<'a>(&'a Node);
+
+impl Text for Json<'_> {
+    type Error = NotJsonText;
+
+    fn write(&self, sink: &mut impl Sink) -> Result<(), NotJsonText> {
+        put(self.0, sink, 0)?;
+        sink.put(b"\n");
+        Ok(())
+    }
 }
 
 fn put(node: &Node, sink: &mut impl Sink, depth: usize) -> Result<(), NotJsonText> {
@@ -65,24 +72,6 @@ fn put(node: &Node, sink: &mut impl Sink, depth: usize) -> Result<(), NotJsonTex
         }
     }
     Ok(())
-}
-
-trait Sink {
-    fn put(&mut self, bytes: &[u8]);
-}
-
-impl Sink for Vec<u8> {
-    fn put(&mut self, bytes: &[u8]) {
-        self.extend_from_slice(bytes);
-    }
-}
-
-struct Length(usize);
-
-impl Sink for Length {
-    fn put(&mut self, bytes: &[u8]) {
-        self.0 = self.0.saturating_add(bytes.len());
-    }
 }
 
 fn new_line(sink: &mut impl Sink, depth: usize) {

@@ -136,6 +136,24 @@ pub(super) fn get<'a>(branch: &'a [Entry], key: &str) -> Option<&'a Node> {
         .map(|(_, value)| value)
 }
 
+impl Entry {
+    pub(super) fn as_comment(&self) -> Option<&Comment> {
+        match self {
+            Self::Comment(comment) => Some(comment),
+            Self::Pair(..) => None,
+        }
+    }
+}
+
+impl Item {
+    pub(super) fn as_comment(&self) -> Option<&Comment> {
+        match self {
+            Self::Comment(comment) => Some(comment),
+            Self::Value(_) => None,
+        }
+    }
+}
+
 impl Comment {
     pub(super) fn above(text: impl Into<Vec<u8>>) -> Self {
         Self {

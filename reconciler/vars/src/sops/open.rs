@@ -114,7 +114,7 @@ fn open_noting(
         } else {
             match leaf {
                 Leaf::Value(node) | Leaf::Item(node) => Made::Value(node.clone()),
-                Leaf::Comment(comment) | Leaf::ItemComment(comment) => Made::Comment(comment.text.clone()),
+                Leaf::Comment(comment) | Leaf::ItemComment(comment) => Made::Comment(comment.clone()),
             }
         };
         if let Made::Value(value) = &made {
@@ -148,15 +148,15 @@ fn open_leaf(
             let opened = text.ok().and_then(|text| value::open(key, text, &context).ok());
             return Ok(Made::Comment(match opened {
                 Some(value::Opened {
-                    made: Made::Comment(text),
+                    made: Made::Comment(opened),
                     iv,
                 }) => {
                     if let Some(iv) = iv {
-                        noted(context, Kind::Comment, &text, iv);
+                        noted(context, Kind::Comment, &opened.text, iv);
                     }
-                    text
+                    opened
                 }
-                _ => comment.text.clone(),
+                _ => comment.clone(),
             }));
         }
         Leaf::Value(node) | Leaf::Item(node) => {
@@ -166,9 +166,9 @@ fn open_leaf(
     let value::Opened { made, iv } = value::open(key, sealed, &context).map_err(wrong)?;
     match (&made, leaf) {
         (Made::Comment(_), Leaf::Value(_)) => return Err(wrong(ValueProblem::Type)),
-        (Made::Comment(text), _) => {
+        (Made::Comment(comment), _) => {
             if let Some(iv) = iv {
-                noted(context, Kind::Comment, text, iv);
+                noted(context, Kind::Comment, &comment.text, iv);
             }
         }
         (Made::Value(value), _) => {

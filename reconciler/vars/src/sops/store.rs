@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::error::SopsError;
 use super::format::Format;
 use super::node::{Branch, Entry, Node};
-use super::{dotenv, json, json_text};
+use super::{dotenv, ini, json, json_text, yaml};
 
 /// The largest file that is opened or made, in bytes: 32 MiB.
 pub const LARGEST_FILE: usize = 32 << 20;
@@ -24,8 +24,13 @@ pub(super) fn read_sealed(bytes: &[u8], format: Format) -> Result<SealedFile, So
     let first = branches.first_mut().ok_or(SopsError::NoMetadata)?;
     let section = match format {
         Format::Dotenv => dotenv::take_section(first)?,
-        Format::Json | Format::Binary | Format::Yaml | Format::Ini => take_section(first)?,
+        Format::Ini => ini::take_section(first)?,
+        Format::Json | Format::Binary | Format::Yaml => take_section(first)?,
     };
+    // Each document has a section, and the first one's counts.
+    for other in branches.iter_mut().skip(1) {
+        other.retain(|entry| !matches!(entry, Entry::Pair(key, _) if key == "sops"));
+    }
     Ok(SealedFile { branches, section })
 }
 
@@ -56,14 +61,17 @@ pub(super) fn read(bytes: &[u8], format: Format) -> Result<Vec<Branch>, SopsErro
             _ => Err(SopsError::NotAnObject),
         },
         Format::Dotenv => Ok(vec![dotenv::parse(bytes)?]),
-        Format::Yaml | Format::Ini => Err(SopsError::UnreadStore { format }),
+        Format::Yaml => yaml::parse(bytes),
+        Format::Ini => Ok(vec![ini::parse(bytes)?]),
     }
 }
 
 /// The text of an opened file, as `sops decrypt` prints it.
 pub(super) fn write_plain(branches: &[Branch], format: Format) -> Result<Zeroizing<Vec<u8>>, SopsError> {
-    let [branch] = branches else {
-        return Err(SopsError::Unwritable { format });
+    let branch = match branches {
+        [branch] => branch,
+        _ if format == Format::Yaml => return yaml::write(branches),
+        _ => return Err(SopsError::Unwritable { format }),
     };
     match format {
         Format::Json => write_json(branch),
@@ -72,7 +80,8 @@ pub(super) fn write_plain(branches: &[Branch], format: Format) -> Result<Zeroizi
             _ => Err(SopsError::Unwritable { format }),
         },
         Format::Dotenv => dotenv::write(branch),
-        Format::Yaml | Format::Ini => Err(SopsError::UnreadStore { format }),
+        Format::Ini => ini::write(branch),
+        Format::Yaml => yaml::write(branches),
     }
 }
 

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::error::ValueProblem;
-use super::node::Node;
+use super::node::{Comment, Node, Place};
 use super::walk::Made;
 use super::{number, timestamp};
 
@@ -171,7 +171,13 @@ fn typed(kind: &str, bytes: Zeroizing<Vec<u8>>) -> Result<Made, ValueProblem> {
     let text = || std::str::from_utf8(&bytes).map_err(|_| ValueProblem::Content);
     let node = match kind {
         "str" | "bytes" => Node::Text(bytes),
-        "comment" => return Ok(Made::Comment(bytes)),
+        // Where it stood is not known; sops puts it on a line of its own.
+        "comment" => {
+            return Ok(Made::Comment(Comment {
+                text: bytes,
+                place: Place::Above,
+            }));
+        }
         "time" => Node::Time(timestamp::precise(text()?).ok_or(ValueProblem::Content)?.into()),
         "int" => Node::Integer(text()?.parse().map_err(|_| ValueProblem::Content)?),
         "float" => Node::Float(number::parse(text()?).ok_or(ValueProblem::Content)?),

@@ -1,8 +1,6 @@
 //! Owns the order in which sops visits a tree, and what it knows of each place: its path and the comments above
 //! it. It must never look into a value.
 
-use zeroize::Zeroizing;
-
 use super::node::{Branch, Comment, Entry, Item, Node};
 
 /// Where a visitor is: the keys on the way, and for each level the comments since the last value.
@@ -38,7 +36,7 @@ impl Leaf<'_> {
 #[derive(Debug)]
 pub(super) enum Made {
     Value(Node),
-    Comment(Zeroizing<Vec<u8>>),
+    Comment(Comment),
 }
 
 impl Spot<'_> {
@@ -62,9 +60,8 @@ pub(super) fn branch<'a, E>(
         match entry {
             Entry::Comment(comment) => {
                 note(spot, comment);
-                if let Made::Comment(text) = visit(spot, Leaf::Comment(comment))? {
-                    let place = comment.place;
-                    made.push(Entry::Comment(Comment { text, place }));
+                if let Made::Comment(comment) = visit(spot, Leaf::Comment(comment))? {
+                    made.push(Entry::Comment(comment));
                 }
             }
             Entry::Pair(key, value) => {
@@ -94,10 +91,10 @@ fn list<'a, E>(
     let mut made = Vec::with_capacity(items.len());
     spot.comments.push(Vec::new());
     for item in items {
-        let (leaf, place) = match item {
+        let leaf = match item {
             Item::Comment(comment) => {
                 note(spot, comment);
-                (Leaf::ItemComment(comment), comment.place)
+                Leaf::ItemComment(comment)
             }
             Item::Value(value) => {
                 if let Some(value) = below(value, spot, visit)? {
@@ -105,12 +102,12 @@ fn list<'a, E>(
                     forget(spot);
                     continue;
                 }
-                (Leaf::Item(value), super::node::Place::Above)
+                Leaf::Item(value)
             }
         };
         made.push(match visit(spot, leaf)? {
             Made::Value(value) => Item::Value(value),
-            Made::Comment(text) => Item::Comment(Comment { text, place }),
+            Made::Comment(comment) => Item::Comment(comment),
         });
         if !leaf.is_comment() {
             forget(spot);

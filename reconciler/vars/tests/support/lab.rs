@@ -94,4 +94,41 @@ impl Lab {
         assert!(problems.is_empty(), "{problems:?}");
         identities
     }
+
+    /// Makes an age key; its recipient.
+    pub(crate) fn age_key(&self, name: &str) -> String {
+        let file = format!("{name}.txt");
+        self.run("age-keygen", &["-o", &file]);
+        self.line("age-keygen", &["-y", &file])
+    }
+
+    /// The identity of an age key that was made here.
+    pub(crate) fn age_identity(&self, name: &str) -> Identities {
+        self.identities(&[&format!("{name}.txt")])
+    }
+
+    /// Seals with real sops, into JSON.
+    pub(crate) fn seal(&self, bytes: &[u8], kind: &str, recipients: &str, options: &[&str]) -> Vec<u8> {
+        self.write("plain", bytes);
+        let types = ["encrypt", "--input-type", kind, "--output-type", "json"];
+        let all = [&["--config", "/dev/null"], &types[..], &["--age", recipients], options, &["plain"]];
+        self.run("sops", &all.concat())
+    }
+
+    /// Seals with real sops, in the store's own syntax, by a creation rule of these lines.
+    pub(crate) fn seal_as(&self, bytes: &[u8], format: &str, rule: &[&str]) -> Vec<u8> {
+        self.write("plain", bytes);
+        let lines: String = rule.iter().map(|line| format!("    {line}\n")).collect();
+        let config = format!("creation_rules:\n  - path_regex: .\n{lines}");
+        self.write("config.yaml", config.as_bytes());
+        let types = ["encrypt", "--input-type", format, "--output-type", format, "plain"];
+        self.run("sops", &[&["--config", "config.yaml"], &types[..]].concat())
+    }
+
+    /// Opens with real sops, into the store's own syntax.
+    pub(crate) fn open_as(&self, sealed: &[u8], format: &str) -> Vec<u8> {
+        self.write("sealed", sealed);
+        let types = ["decrypt", "--input-type", format, "--output-type", format, "sealed"];
+        self.run("sops", &types)
+    }
 }

@@ -1,0 +1,10 @@
+//! The INI store: sections of keys, read and written as the ini package of sops does it, and a flattened `sops`
+//! section.
+
+mod read;
+mod write;
+
+pub(super) use read::{parse, take_section};
+pub(super) use write::write;
+#[expect(unused_imports, reason = "what seals comes next")]
+pub(super) use write::write_section;
