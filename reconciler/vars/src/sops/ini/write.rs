@@ -32,18 +32,25 @@ pub(in crate::sops) fn write_section(section: &[Entry]) -> Branch {
 
 /// Types are lost, and comments that are of no key; values are not.
 fn same(read: &[Entry], written: &[Entry]) -> bool {
-    let sections = |branch| -> Vec<(String, Vec<(String, Option<Zeroizing<String>>)>)> {
-        let all = pairs(branch).filter_map(|(name, value)| match value {
-            Node::Map(entries) => {
-                let leaves = pairs(entries).map(|(key, value)| (key.to_owned(), flat::scalar(value)));
-                Some((name.to_owned(), leaves.collect::<Vec<_>>()))
-            }
-            _ => None,
-        });
-        all.filter(|(name, leaves)| name != DEFAULT || !leaves.is_empty())
-            .collect()
-    };
-    sections(read) == sections(written)
+    leaves(read) == leaves(written)
+}
+
+type Leaf<'a> = (&'a str, &'a str, Option<Zeroizing<String>>);
+
+/// Every value with its section and key; of an empty section but its name.
+fn leaves(branch: &[Entry]) -> Vec<Leaf<'_>> {
+    let mut leaves = Vec::new();
+    for (name, value) in pairs(branch) {
+        let Node::Map(entries) = value else {
+            continue;
+        };
+        let before = leaves.len();
+        leaves.extend(pairs(entries).map(|(key, value)| (name, key, flat::scalar(value))));
+        if leaves.len() == before && name != DEFAULT {
+            leaves.push((name, "", None));
+        }
+    }
+    leaves
 }
 
 /// A value that is no text, a section that is no map, or a name that cannot be quoted.

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag, options};
+use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, StructureStyle, options};
 
 use super::layout::{Container, Document, End, Found, Place, Position, Slot, Value};
 use super::{comments, expand, scalar};
@@ -124,11 +124,11 @@ impl<'a> Loader<'a> {
                 self.leaf(Value::Leaf(node), anchor, begin, end)?;
             }
             Event::Alias(anchor) => self.leaf(Value::Alias(anchor), 0, begin, End::Leaf(end))?,
-            Event::SequenceStart(style, anchor, tag) => {
-                self.enter(false, style, anchor, tag.as_deref(), begin)?
+            Event::SequenceStart(style, anchor, _) => {
+                self.enter(false, style, anchor, begin)?;
             }
-            Event::MappingStart(style, anchor, tag) => {
-                self.enter(true, style, anchor, tag.as_deref(), begin)?
+            Event::MappingStart(style, anchor, _) => {
+                self.enter(true, style, anchor, begin)?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let level = self.open.pop();
@@ -184,7 +184,6 @@ impl<'a> Loader<'a> {
         is_map: bool,
         style: StructureStyle,
         anchor: usize,
-        _tag: Option<&Tag>,
         begin: Position,
     ) -> Result<(), SopsError> {
         if self.open.len() >= DEEPEST {

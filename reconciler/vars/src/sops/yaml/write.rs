@@ -237,7 +237,7 @@ impl<S: Sink> Writer<'_, S> {
                 self.empty([b"{", b"}"], entries.iter().map(Entry::as_comment), indent, inner)?;
             }
             Node::List(items) => {
-                self.empty([b"[", b"]"], items.iter().map(Item::as_comment), indent, inner)?
+                self.empty([b"[", b"]"], items.iter().map(Item::as_comment), indent, inner)?;
             }
         }
         if let Some(comment) = behind {
