@@ -62,6 +62,13 @@ pub(super) fn take_section(branch: &mut Branch) -> Result<Branch, SopsError> {
     flat::unflatten(section)
 }
 
+/// The flat `sops` section.
+pub(super) fn write_section(section: &[Entry]) -> Branch {
+    let flat = flat::flatten(section).into_iter();
+    flat.map(|(key, value)| Entry::Pair(format!("{PREFIX}{key}"), value))
+        .collect()
+}
+
 /// The lines of a tree.
 pub(super) fn write(branch: &[Entry]) -> Result<Zeroizing<Vec<u8>>, SopsError> {
     let unwritable = SopsError::Unwritable {

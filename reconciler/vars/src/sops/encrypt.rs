@@ -1,22 +1,21 @@
-//! Owns the making of files of the binary store, and their sealing for other recipients. It must never reuse a
-//! data key for another plaintext, nor ask for the time.
-
-use std::io::Write;
+//! Owns the making of sealed files, and their sealing anew: with other values, for other recipients, under another key.
+//! It must never reuse a data key for another file, hand out what does not open again, nor ask for the time.
 
 use aes_gcm::aead::OsRng;
 use aes_gcm::aead::rand_core::RngCore;
-use age::armor::{ArmoredWriter, Format};
-use sha2::{Digest, Sha512};
 use zeroize::Zeroizing;
 
-use super::error::SopsError;
-use super::format::Format as Store;
-use super::metadata::Metadata;
-use super::node::{Branch, Entry, Item, Node};
+use super::error::{KeyKind, SopsError};
+use super::format::Format;
+use super::key_groups::KeyGroups;
+use super::metadata::{Metadata, Protection};
+use super::node::{self, Branch, Entry, Node, pair};
+use super::open::Nonces;
 use super::recipient::Recipient;
-use super::store::SealedFile;
-use super::value::{self, DataKey, Kind};
-use super::{datakey, open, store, timestamp};
+use super::rules::Selection;
+use super::store::{self, SealedFile};
+use super::value::DataKey;
+use super::{datakey, open, seal, timestamp};
 use crate::identity::Identities;
 
 /// The release of sops whose format is written.
@@ -28,6 +27,16 @@ pub enum SealError {
     /// There is nobody who could open it.
     #[error("no recipient to encrypt to")]
     NoRecipient,
+    /// So many groups are never, or not all of them, needed.
+    #[error(
+        "{threshold} of {groups} key groups cannot be asked for: at least two, and not more than there are"
+    )]
+    Threshold {
+        /// How many were to be needed.
+        threshold: u8,
+        /// How many there are.
+        groups: usize,
+    },
     /// The time is not of the form that the MAC is sealed with.
     #[error("{time:?} is not a time like 2024-01-31T12:00:00Z")]
     Time {
@@ -49,23 +58,106 @@ pub enum SealError {
     /// The plaintext could not be sealed.
     #[error("could not encrypt the value")]
     Value,
+    /// What is to be sealed is not of its store, or the rule for it is none.
+    #[error("the plaintext {0}")]
+    Plaintext(#[source] SopsError),
+    /// A key has the name of what sops adds itself.
+    #[error("the plaintext has the key {key:?}, which is sops' own")]
+    Reserved {
+        /// The key.
+        key: String,
+    },
+    /// Keys of other kinds open the file, and cannot be given a new data key here.
+    #[error("it is also encrypted for keys that cannot be encrypted to here: {}", names(.kinds))]
+    OtherKeys {
+        /// Their kinds.
+        kinds: Vec<KeyKind>,
+    },
+    /// What was made does not open to what it was made of, so it was thrown away.
+    #[error(
+        "the sealed file would not open to the same values and comments: simplify its comments or its rule"
+    )]
+    NotReadBack,
     /// The file that is to be sealed anew could not be opened.
     #[error(transparent)]
     Open(#[from] SopsError),
 }
 
-/// What sealing for other recipients made of a file.
+fn names(kinds: &[KeyKind]) -> String {
+    let names: Vec<_> = kinds.iter().map(KeyKind::to_string).collect();
+    names.join(", ")
+}
+
+/// What sealing anew made of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rekeyed {
-    /// It was already sealed for just these.
+    /// There was nothing to change.
     Unchanged,
     /// Its new bytes.
     Changed(Vec<u8>),
 }
 
-/// A file of the binary store that holds `plaintext`, sealed with a new data key for `recipients`.
+/// What a MAC vouches for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MacScope {
+    /// Every value.
+    #[default]
+    All,
+    /// The encrypted ones only (`mac_only_encrypted`): the others may be edited without a key.
+    Encrypted,
+}
+
+/// How a new file is sealed.
+#[derive(Debug, Clone)]
+pub struct SealOptions {
+    /// For whom.
+    pub readers: KeyGroups,
+    /// Which of its values.
+    pub selection: Selection,
+    /// Under which MAC.
+    pub mac: MacScope,
+}
+
+impl SealOptions {
+    /// For these, with sops' own defaults for the rest.
+    #[must_use]
+    pub fn new(readers: KeyGroups) -> Self {
+        Self {
+            readers,
+            selection: Selection::default(),
+            mac: MacScope::default(),
+        }
+    }
+}
+
+/// A new sealed file of a store, with a data key of its own.
 ///
-/// `last_modified` is a time in UTC to the second, `2024-01-31T12:00:00Z`.
+/// `plaintext` is of the store's syntax, or any bytes for the binary one; `last_modified` a time in UTC to the second,
+/// `2024-01-31T12:00:00Z`.
+///
+/// # Errors
+/// [`SealError`]; it never holds a value.
+pub fn encrypt(
+    plaintext: &[u8],
+    format: Format,
+    options: &SealOptions,
+    last_modified: &str,
+) -> Result<Vec<u8>, SealError> {
+    let time = checked(last_modified)?;
+    let branches = plain(plaintext, format)?;
+    let key = fresh_key()?;
+    let mut section = options.readers.seal(&key, None)?;
+    let (name, text) = options.selection.field();
+    section.push(pair(name, Node::text(text)));
+    if options.mac == MacScope::Encrypted {
+        section.push(pair("mac_only_encrypted", Node::Bool(true)));
+    }
+    section.push(pair("version", Node::text(VERSION)));
+    section.sort_by(|one, other| one.key().cmp(&other.key()));
+    sealed(&branches, section, format, &key, &mut Nonces::default(), time)
+}
+
+/// A file of the binary store that holds `plaintext`: [`encrypt()`] for any one of `recipients`.
 ///
 /// # Errors
 /// [`SealError`]; it never holds the plaintext.
@@ -74,101 +166,198 @@ pub fn encrypt_binary(
     recipients: &[Recipient],
     last_modified: &str,
 ) -> Result<Vec<u8>, SealError> {
-    if timestamp::canonical(last_modified).is_none_or(|canonical| canonical != last_modified) {
-        return Err(SealError::Time {
-            time: last_modified.to_owned(),
-        });
-    }
-    let mut key = DataKey(Zeroizing::new([0; 32]));
-    OsRng.try_fill_bytes(&mut *key.0).map_err(SealError::Randomness)?;
-    let digest: String = Sha512::digest(plaintext)
-        .iter()
-        .map(|byte| format!("{byte:02X}"))
-        .collect();
-    let data = if plaintext.is_empty() {
-        String::new()
-    } else {
-        seal_value(&key, plaintext, "data:")?
-    };
-    let mac = seal_value(&key, digest.as_bytes(), last_modified)?;
-    let section = vec![
-        pair("age", seal_key(&key, recipients)?),
-        pair("lastmodified", Node::text(last_modified)),
-        pair("mac", Node::text(mac)),
-        pair("version", Node::text(VERSION)),
-    ];
-    let file = vec![pair("data", Node::text(data)), pair("sops", Node::Map(section))];
-    written(&file)
+    let options = SealOptions::new(KeyGroups::any_of(recipients)?);
+    encrypt(plaintext, Format::Binary, &options, last_modified)
 }
 
-fn pair(key: &str, value: Node) -> Entry {
-    Entry::Pair(key.to_owned(), value)
-}
-
-/// The same file sealed for `recipients` in place of its age recipients, with the same data key, as
-/// `sops updatekeys` does it. Whoever could open it before still knows its plaintext.
+/// The same file with other values: its data key, its recipients and its rule stay, and so does the ciphertext of what
+/// is not changed.
 ///
 /// # Errors
 /// [`SealError::Open`] where these identities do not open it, or its MAC is wrong.
+pub fn edit(
+    bytes: &[u8],
+    format: Format,
+    identities: &Identities,
+    plaintext: &[u8],
+    last_modified: &str,
+) -> Result<Rekeyed, SealError> {
+    let time = checked(last_modified)?;
+    let branches = plain(plaintext, format)?;
+    let SealedFile {
+        branches: old,
+        section,
+    } = store::read_sealed(bytes, format)?;
+    let metadata = Metadata::read(&section)?;
+    let key = datakey::open(&metadata, identities)?;
+    let (opened, mut nonces) = open::open_with_nonces(&old, &metadata, &key)?;
+    if node::same(&opened, &branches) {
+        return Ok(Rekeyed::Unchanged);
+    }
+    sealed(&branches, section, format, &key, &mut nonces, time).map(Rekeyed::Changed)
+}
+
+/// The same file sealed for others: [`rekey()`] for a file of the JSON or binary store, for any one of `recipients`.
+///
+/// # Errors
+/// As [`rekey()`].
 pub fn rekey_file(
     bytes: &[u8],
     identities: &Identities,
     recipients: &[Recipient],
 ) -> Result<Rekeyed, SealError> {
+    rekey(bytes, Format::Json, identities, &KeyGroups::any_of(recipients)?)
+}
+
+/// The same file sealed for `readers` in place of its age recipients, with the same data key and values, as
+/// `sops updatekeys` does it. Whoever could open it before still knows its plaintext. Keys of other kinds stay.
+///
+/// # Errors
+/// [`SealError::Open`] where these identities do not open it, or its MAC is wrong; [`SealError::OtherKeys`] where
+/// shares would have to be made for keys of other kinds.
+pub fn rekey(
+    bytes: &[u8],
+    format: Format,
+    identities: &Identities,
+    readers: &KeyGroups,
+) -> Result<Rekeyed, SealError> {
     let SealedFile {
         branches,
         mut section,
-    } = store::read_sealed(bytes, Store::Json)?;
+    } = store::read_sealed(bytes, format)?;
     let metadata = Metadata::read(&section)?;
     let key = datakey::open(&metadata, identities)?;
     open::open(&branches, &metadata, &key)?;
-    let wanted: Vec<_> = recipients.iter().map(Recipient::to_string).collect();
-    let found: Vec<_> = metadata.age().map(|sealed| &sealed.recipient).collect();
-    if found.len() == wanted.len() && wanted.iter().all(|recipient| found.contains(&recipient)) {
+    if readers.are_of(&metadata) {
         return Ok(Rekeyed::Unchanged);
     }
-    let sealed = seal_key(&key, recipients)?;
-    section.retain(|entry| !matches!(entry, Entry::Pair(name, _) if name == "age" || name == "key_groups"));
-    section.insert(0, pair("age", sealed));
-    let mut file: Branch = branches.into_iter().next().unwrap_or_default();
-    file.push(pair("sops", Node::Map(section)));
-    written(&file).map(Rekeyed::Changed)
-}
-
-fn written(file: &Branch) -> Result<Vec<u8>, SealError> {
-    Ok(store::write_json(file)?.to_vec())
-}
-
-fn seal_value(key: &DataKey, plaintext: &[u8], context: &str) -> Result<String, SealError> {
-    let mut iv = [0; value::IV];
-    OsRng.try_fill_bytes(&mut iv).map_err(SealError::Randomness)?;
-    value::seal(key, plaintext, Kind::Text, context, &iv).ok_or(SealError::Value)
-}
-
-fn seal_key(key: &DataKey, recipients: &[Recipient]) -> Result<Node, SealError> {
-    if recipients.is_empty() {
-        return Err(SealError::NoRecipient);
+    if readers.are_several() || metadata.groups.len() > 1 {
+        only_age(&metadata)?;
     }
-    let sealed = recipients.iter().map(|recipient| {
-        let name = recipient.to_string();
-        let armored = armored(key, recipient).map_err(|source| SealError::DataKey {
-            recipient: name.clone(),
-            source,
-        })?;
-        Ok(Item::Value(Node::Map(vec![
-            pair("enc", Node::text(armored)),
-            pair("recipient", Node::text(name)),
-        ])))
-    });
-    sealed.collect::<Result<_, _>>().map(Node::List)
+    replace_readers(&mut section, readers.seal(&key, Some(&metadata))?);
+    let text = store::write_sealed(&branches, &section, format)?;
+    reopened(&text, format, &key)?;
+    Ok(Rekeyed::Changed(text))
 }
 
-fn armored(key: &DataKey, recipient: &Recipient) -> std::io::Result<String> {
-    let encryptor = age::Encryptor::with_recipients(std::iter::once(recipient.as_age()));
-    let encryptor = encryptor.map_err(std::io::Error::other)?;
-    let armor = ArmoredWriter::wrap_output(Vec::new(), Format::AsciiArmor)?;
-    let mut writer = encryptor.wrap_output(armor)?;
-    writer.write_all(&*key.0)?;
-    let bytes = writer.finish()?.finish()?;
-    String::from_utf8(bytes).map_err(std::io::Error::other)
+/// The same file under a new data key, each value sealed anew, for `readers` in place of those it had, as
+/// `sops rotate` does it.
+///
+/// # Errors
+/// [`SealError::Open`] where these identities do not open it, or its MAC is wrong; [`SealError::OtherKeys`] where it is
+/// encrypted for keys of other kinds too.
+pub fn rotate(
+    bytes: &[u8],
+    format: Format,
+    identities: &Identities,
+    readers: &KeyGroups,
+    last_modified: &str,
+) -> Result<Vec<u8>, SealError> {
+    let time = checked(last_modified)?;
+    let SealedFile {
+        branches,
+        mut section,
+    } = store::read_sealed(bytes, format)?;
+    let metadata = Metadata::read(&section)?;
+    let old = datakey::open(&metadata, identities)?;
+    let opened = open::open(&branches, &metadata, &old)?;
+    only_age(&metadata)?;
+    let key = fresh_key()?;
+    replace_readers(&mut section, readers.seal(&key, None)?);
+    sealed(&opened, section, format, &key, &mut Nonces::default(), time)
+}
+
+fn only_age(metadata: &Metadata) -> Result<(), SealError> {
+    let mut kinds: Vec<_> = metadata
+        .groups
+        .iter()
+        .flat_map(|group| group.others.clone())
+        .collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    if kinds.is_empty() {
+        Ok(())
+    } else {
+        Err(SealError::OtherKeys { kinds })
+    }
+}
+
+/// What a file of older releases has of empty lists stays where it is.
+fn replace_readers(section: &mut Branch, readers: Branch) {
+    let gone = ["age", "key_groups", "shamir_threshold"];
+    section.retain(|entry| {
+        entry
+            .key()
+            .is_none_or(|key| !gone.contains(&key) || node::get(&readers, key).is_some())
+    });
+    for entry in readers {
+        if let Entry::Pair(key, value) = entry {
+            node::set(section, &key, value);
+        }
+    }
+}
+
+/// The sealed text, after it was opened again.
+fn sealed(
+    branches: &[Branch],
+    mut section: Branch,
+    format: Format,
+    key: &DataKey,
+    nonces: &mut Nonces,
+    time: &str,
+) -> Result<Vec<u8>, SealError> {
+    let protection = Protection::read(&section).map_err(SealError::Plaintext)?;
+    let (made, mac) = seal::seal(branches, &protection, key, nonces)?;
+    node::set(&mut section, "lastmodified", Node::text(time));
+    node::set(
+        &mut section,
+        "mac",
+        Node::text(seal::sealed_mac(key, &mac, time)?),
+    );
+    let text = store::write_sealed(&made, &section, format)?;
+    if node::same(&reopened(&text, format, key)?, branches) {
+        Ok(text)
+    } else {
+        Err(SealError::NotReadBack)
+    }
+}
+
+/// What was just made, read and opened as everybody else will.
+fn reopened(text: &[u8], format: Format, key: &DataKey) -> Result<Vec<Branch>, SealError> {
+    let open = || {
+        let SealedFile { branches, section } = store::read_sealed(text, format)?;
+        open::open(&branches, &Metadata::read(&section)?, key)
+    };
+    open().map_err(|error| match error {
+        too_large @ SopsError::TooLarge { .. } => SealError::Plaintext(too_large),
+        _ => SealError::NotReadBack,
+    })
+}
+
+fn checked(last_modified: &str) -> Result<&str, SealError> {
+    if timestamp::canonical(last_modified).is_none_or(|canonical| canonical != last_modified) {
+        return Err(SealError::Time {
+            time: last_modified.to_owned(),
+        });
+    }
+    Ok(last_modified)
+}
+
+fn plain(plaintext: &[u8], format: Format) -> Result<Vec<Branch>, SealError> {
+    if format == Format::Binary {
+        return Ok(vec![vec![pair("data", Node::text(plaintext))]]);
+    }
+    let branches = store::read(plaintext, format).map_err(SealError::Plaintext)?;
+    let reserved = |key: &str| key == "sops" || (format == Format::Dotenv && key.starts_with("sops_"));
+    let mut keys = branches.iter().flatten().filter_map(Entry::key);
+    match keys.find(|key| reserved(key)) {
+        Some(key) => Err(SealError::Reserved { key: key.to_owned() }),
+        None => Ok(branches),
+    }
+}
+
+fn fresh_key() -> Result<DataKey, SealError> {
+    let mut key = DataKey(Zeroizing::new([0; 32]));
+    OsRng.try_fill_bytes(&mut *key.0).map_err(SealError::Randomness)?;
+    Ok(key)
 }

@@ -27,8 +27,23 @@ pub(super) struct Metadata {
     pub(super) threshold: usize,
     pub(super) last_modified: String,
     pub(super) mac: String,
+    pub(super) protection: Protection,
+}
+
+/// Which values are encrypted, and which the MAC vouches for.
+pub(super) struct Protection {
     pub(super) rule: Rule,
     pub(super) mac_only_encrypted: bool,
+}
+
+impl Protection {
+    pub(super) fn read(section: &[Entry]) -> Result<Self, SopsError> {
+        let section = Section(section);
+        Ok(Self {
+            rule: section.rule()?,
+            mac_only_encrypted: section.flag("mac_only_encrypted")?,
+        })
+    }
 }
 
 /// The key lists besides `age`, by the names in the file.
@@ -43,6 +58,7 @@ const OTHERS: [(&str, KeyKind); 6] = [
 
 impl Metadata {
     pub(super) fn read(section: &[Entry]) -> Result<Self, SopsError> {
+        let protection = Protection::read(section)?;
         let section = Section(section);
         let top = section.group()?;
         // Key groups count only where the section itself lists no key (stores/stores.go).
@@ -66,8 +82,7 @@ impl Metadata {
             threshold: section.count("shamir_threshold")?,
             last_modified: section.text("lastmodified")?.into_owned(),
             mac: section.text("mac")?.into_owned(),
-            rule: section.rule()?,
-            mac_only_encrypted: section.flag("mac_only_encrypted")?,
+            protection,
         })
     }
 

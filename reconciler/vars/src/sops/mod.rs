@@ -4,8 +4,6 @@
 //! where the original lets someone without any key change what a file decrypts to: a key given twice in
 //! one map, text after a value's closing bracket, and text after the document are refused.
 
-#![allow(dead_code, reason = "what seals the other stores comes next")]
-
 mod agefile;
 mod datakey;
 mod decrypt;
@@ -19,12 +17,14 @@ mod ini;
 mod inspect;
 mod json;
 mod json_text;
+mod key_groups;
 mod metadata;
 mod node;
 mod number;
 mod open;
 mod recipient;
 mod rules;
+mod seal;
 mod sealed;
 mod shamir;
 mod sink;
@@ -37,9 +37,13 @@ mod yaml;
 pub(crate) use agefile::is_age;
 pub use decrypt::{decrypt, decrypt_file};
 pub use decrypted::{Decrypted, LookupError};
-pub use encrypt::{Rekeyed, SealError, encrypt_binary, rekey_file};
+pub use encrypt::{
+    MacScope, Rekeyed, SealError, SealOptions, edit, encrypt, encrypt_binary, rekey, rekey_file, rotate,
+};
 pub use error::{KeyKind, SopsError, ValueProblem};
 pub use format::{Format, UnknownFormat};
 pub use inspect::{Inspection, inspect};
+pub use key_groups::KeyGroups;
 pub use recipient::{InvalidRecipient, Recipient};
+pub use rules::Selection;
 pub use store::LARGEST_FILE;

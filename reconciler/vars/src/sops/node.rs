@@ -99,6 +99,35 @@ impl Node {
         }
     }
 
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Map(one), Self::Map(other)) => same_pairs(one, other),
+            (Self::List(one), Self::List(other)) => {
+                values(one).count() == values(other).count()
+                    && values(one)
+                        .zip(values(other))
+                        .all(|(one, other)| one.is_same(other))
+            }
+            (Self::Float(one), Self::Float(other)) => one.to_bits() == other.to_bits() || one == other,
+            _ => self == other,
+        }
+    }
+
+    fn comments(&self, found: &mut Vec<Zeroizing<Vec<u8>>>) {
+        match self {
+            Self::Map(entries) => comments_of(entries, found),
+            Self::List(items) => {
+                for item in items {
+                    match item {
+                        Item::Comment(comment) => found.push(comment.text.clone()),
+                        Item::Value(value) => value.comments(found),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// What it is, in a word for people.
     pub(super) fn kind(&self) -> &'static str {
         match self {
@@ -136,7 +165,67 @@ pub(super) fn get<'a>(branch: &'a [Entry], key: &str) -> Option<&'a Node> {
         .map(|(_, value)| value)
 }
 
+/// An entry with this key.
+pub(super) fn pair(key: &str, value: Node) -> Entry {
+    Entry::Pair(key.to_owned(), value)
+}
+
+/// Gives a key a value, where it stands, or else in the order of the keys.
+pub(super) fn set(branch: &mut Branch, key: &str, value: Node) {
+    if let Some(Entry::Pair(_, old)) = branch.iter_mut().find(|entry| entry.key() == Some(key)) {
+        *old = value;
+        return;
+    }
+    let after = branch
+        .iter()
+        .position(|entry| entry.key().is_some_and(|other| other > key));
+    branch.insert(after.unwrap_or(branch.len()), pair(key, value));
+}
+
+/// Whether two files hold the same: all values with their types, and all comments, wherever on their lines they
+/// stand.
+pub(super) fn same(one: &[Branch], other: &[Branch]) -> bool {
+    let comments = |branches: &[Branch]| {
+        let mut found = Vec::new();
+        for branch in branches {
+            comments_of(branch, &mut found);
+        }
+        found
+    };
+    one.len() == other.len()
+        && one.iter().zip(other).all(|(one, other)| same_pairs(one, other))
+        && comments(one) == comments(other)
+}
+
+fn same_pairs(one: &[Entry], other: &[Entry]) -> bool {
+    let (mut one, mut other) = (pairs(one), pairs(other));
+    loop {
+        match (one.next(), other.next()) {
+            (None, None) => return true,
+            (Some((name, value)), Some((other_name, other_value)))
+                if name == other_name && value.is_same(other_value) => {}
+            _ => return false,
+        }
+    }
+}
+
+fn comments_of(branch: &[Entry], found: &mut Vec<Zeroizing<Vec<u8>>>) {
+    for entry in branch {
+        match entry {
+            Entry::Comment(comment) => found.push(comment.text.clone()),
+            Entry::Pair(_, value) => value.comments(found),
+        }
+    }
+}
+
 impl Entry {
+    pub(super) fn key(&self) -> Option<&str> {
+        match self {
+            Self::Pair(key, _) => Some(key),
+            Self::Comment(_) => None,
+        }
+    }
+
     pub(super) fn as_comment(&self) -> Option<&Comment> {
         match self {
             Self::Comment(comment) => Some(comment),

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use sha2::{Digest, Sha256, Sha512};
 
 use super::error::{SopsError, ValueProblem};
-use super::metadata::Metadata;
+use super::metadata::{Metadata, Protection};
 use super::node::{Branch, Node};
 use super::timestamp;
 use super::value::{self, DataKey, IV, Kind};
@@ -26,14 +26,14 @@ pub(super) struct Mac {
 }
 
 impl Mac {
-    pub(super) fn new(metadata: &Metadata) -> Self {
+    pub(super) fn new(protection: &Protection) -> Self {
         let mut hash = Sha512::new();
-        if metadata.mac_only_encrypted {
+        if protection.mac_only_encrypted {
             hash.update(ONLY_ENCRYPTED);
         }
         Self {
             hash,
-            only_encrypted: metadata.mac_only_encrypted,
+            only_encrypted: protection.mac_only_encrypted,
         }
     }
 
@@ -106,9 +106,9 @@ fn open_noting(
     key: &DataKey,
     mut noted: impl FnMut(String, Kind, &[u8], [u8; IV]),
 ) -> Result<Vec<Branch>, SopsError> {
-    let mut mac = Mac::new(metadata);
+    let mut mac = Mac::new(&metadata.protection);
     let mut visit = |spot: &Spot<'_>, leaf: Leaf<'_>| {
-        let encrypted = metadata.rule.is_encrypted(spot, leaf);
+        let encrypted = metadata.protection.rule.is_encrypted(spot, leaf);
         let made = if encrypted {
             open_leaf(spot, leaf, key, &mut noted)?
         } else {

@@ -5,6 +5,47 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::error::SopsError;
 use super::walk::{Leaf, Spot};
 
+/// Which values of a new file are encrypted. A key or a comment decides for all below it; what is not named is the
+/// other way round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// All but what is below a key with this ending. With `_unencrypted`, sops' own default.
+    UnencryptedSuffix(String),
+    /// What is below a key with this ending.
+    EncryptedSuffix(String),
+    /// All but what is below a key that fits this regular expression of Go's dialect.
+    UnencryptedRegex(String),
+    /// What is below a key that fits.
+    EncryptedRegex(String),
+    /// All but what is below a comment that fits, the comment included.
+    UnencryptedCommentRegex(String),
+    /// What is below a comment that fits; the comment itself stays readable.
+    EncryptedCommentRegex(String),
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self::UnencryptedSuffix(DEFAULT_SUFFIX.to_owned())
+    }
+}
+
+impl Selection {
+    /// Its name and text in the `sops` section.
+    pub(super) fn field(&self) -> (&'static str, &str) {
+        match self {
+            Self::UnencryptedSuffix(text) => ("unencrypted_suffix", text),
+            Self::EncryptedSuffix(text) => ("encrypted_suffix", text),
+            Self::UnencryptedRegex(text) => ("unencrypted_regex", text),
+            Self::EncryptedRegex(text) => ("encrypted_regex", text),
+            Self::UnencryptedCommentRegex(text) => ("unencrypted_comment_regex", text),
+            Self::EncryptedCommentRegex(text) => ("encrypted_comment_regex", text),
+        }
+    }
+}
+
+/// sops.go, `DefaultUnencryptedSuffix`.
+const DEFAULT_SUFFIX: &str = "_unencrypted";
+
 /// Which values are encrypted, by the keys on their path or the comments above them. A key or comment that fits
 /// decides for all below it.
 #[derive(Debug)]
@@ -43,7 +84,7 @@ impl Rule {
 
     /// What applies where a file names no rule (stores/stores.go).
     pub(super) fn by_default() -> Self {
-        Self::UnencryptedSuffix("_unencrypted".to_owned())
+        Self::UnencryptedSuffix(DEFAULT_SUFFIX.to_owned())
     }
 
     /// Whether a leaf of this place is encrypted. The last comment of the place is the leaf itself, where that is

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::error::SopsError;
 use super::format::Format;
-use super::node::{Branch, Entry, Node};
+use super::node::{self, Branch, Entry, Node};
 use super::{dotenv, ini, json, json_text, yaml};
 
 /// The largest file that is opened or made, in bytes: 32 MiB.
@@ -64,6 +64,31 @@ pub(super) fn read(bytes: &[u8], format: Format) -> Result<Vec<Branch>, SopsErro
         Format::Yaml => yaml::parse(bytes),
         Format::Ini => Ok(vec![ini::parse(bytes)?]),
     }
+}
+
+/// The text of a sealed file.
+pub(super) fn write_sealed(
+    branches: &[Branch],
+    section: &Branch,
+    format: Format,
+) -> Result<Vec<u8>, SopsError> {
+    let with = |branch: &Branch, entries: Branch| [branch.clone(), entries].concat();
+    let nested = || vec![node::pair("sops", Node::Map(section.clone()))];
+    let first = branches.first().ok_or(SopsError::Empty)?;
+    let text = match format {
+        Format::Json | Format::Binary => write_json(&with(first, nested()))?,
+        Format::Yaml => {
+            let all: Vec<_> = branches.iter().map(|branch| with(branch, nested())).collect();
+            yaml::write(&all)?
+        }
+        Format::Dotenv => dotenv::write(&with(first, dotenv::write_section(section)))?,
+        Format::Ini => {
+            let flat = node::pair("sops", Node::Map(ini::write_section(section)));
+            ini::write(&with(first, vec![flat]))?
+        }
+    };
+    // Nothing of it is a secret any more.
+    Ok(text.to_vec())
 }
 
 /// The text of an opened file, as `sops decrypt` prints it.

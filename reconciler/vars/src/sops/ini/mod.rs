@@ -5,6 +5,4 @@ mod read;
 mod write;
 
 pub(super) use read::{parse, take_section};
-pub(super) use write::write;
-#[expect(unused_imports, reason = "what seals comes next")]
-pub(super) use write::write_section;
+pub(super) use write::{write, write_section};
