@@ -111,7 +111,13 @@ impl Lab {
     pub(crate) fn seal(&self, bytes: &[u8], kind: &str, recipients: &str, options: &[&str]) -> Vec<u8> {
         self.write("plain", bytes);
         let types = ["encrypt", "--input-type", kind, "--output-type", "json"];
-        let all = [&["--config", "/dev/null"], &types[..], &["--age", recipients], options, &["plain"]];
+        let all = [
+            &["--config", "/dev/null"],
+            &types[..],
+            &["--age", recipients],
+            options,
+            &["plain"],
+        ];
         self.run("sops", &all.concat())
     }
 
@@ -121,14 +127,28 @@ impl Lab {
         let lines: String = rule.iter().map(|line| format!("    {line}\n")).collect();
         let config = format!("creation_rules:\n  - path_regex: .\n{lines}");
         self.write("config.yaml", config.as_bytes());
-        let types = ["encrypt", "--input-type", format, "--output-type", format, "plain"];
+        let types = [
+            "encrypt",
+            "--input-type",
+            format,
+            "--output-type",
+            format,
+            "plain",
+        ];
         self.run("sops", &[&["--config", "config.yaml"], &types[..]].concat())
     }
 
     /// Opens with real sops, into the store's own syntax.
     pub(crate) fn open_as(&self, sealed: &[u8], format: &str) -> Vec<u8> {
         self.write("sealed", sealed);
-        let types = ["decrypt", "--input-type", format, "--output-type", format, "sealed"];
+        let types = [
+            "decrypt",
+            "--input-type",
+            format,
+            "--output-type",
+            format,
+            "sealed",
+        ];
         self.run("sops", &types)
     }
 }
