@@ -186,6 +186,12 @@ impl Progress {
         fetches.into_iter().map(|(_, fetch)| fetch).collect()
     }
 
+    /// The build that an activity is, while it runs.
+    #[must_use]
+    pub fn build(&self, id: ActivityId) -> Option<&RunningBuild> {
+        self.builds.get(&id)
+    }
+
     /// The last lines of a derivation's log, oldest first, at most 50: of a build that ended, or still runs.
     /// `None` when it was not built here, or long ago.
     #[must_use]

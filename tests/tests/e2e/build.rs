@@ -1,7 +1,7 @@
 //! What cannot be built, and what is no system.
 
 use crate::refusal::Stage;
-use reconciler_tests::Entry;
+use reconciler_tests::{Entry, Fleet, Host, Store};
 
 #[test]
 fn a_build_that_fails() {
@@ -35,4 +35,22 @@ fn a_system_for_another_machine() {
         .fleet
         .write("machines/cinnabar/root/system", "riscv64-linux");
     stage.refuses_commit(15, &["is for riscv64-linux"], None);
+}
+
+#[test]
+fn a_build_is_told_while_it_runs() {
+    let (store, fleet) = (Store::new(), Fleet::new());
+    let entry = Entry::custom("").built_by(
+        "mkdir -p $out/bin; printf '#!/bin/sh\\n' >$out/bin/activate; chmod +x $out/bin/activate\n\
+         for i in $(seq 100); do echo line $i; done; sleep 0.3; echo linking\n",
+    );
+    fleet.declare("cinnabar", &entry);
+    fleet.publish("the first commit");
+    let host = Host::new(&store, &fleet, "cinnabar");
+    host.run(&["now", "--verbose", "--dry-run"])
+        .ended(0)
+        .says("  building cinnabar\n")
+        .says("  cinnabar> line 1\n")
+        .says("  cinnabar> linking\n")
+        .says("built       cinnabar, 1 built");
 }

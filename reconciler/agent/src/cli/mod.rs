@@ -10,6 +10,7 @@ mod generation;
 mod history;
 mod init;
 mod keys;
+mod live;
 mod now;
 mod page;
 mod pin;

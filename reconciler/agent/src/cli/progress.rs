@@ -1,10 +1,11 @@
 //! A pass on the terminal: what is done, what runs, with its last words. Off a terminal, one line per phase.
 
 use super::context::Detail;
+use super::live::Live;
 use super::style::{Paint, Stream, Style};
-use crate::pass::{Phase, PhaseState, Progress};
+use crate::pass::{Building, Phase, PhaseState, Progress};
 use crate::text;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
@@ -13,19 +14,23 @@ use std::time::Duration;
 pub(super) struct Display {
     style: Style,
     detail: Detail,
-    bar: Option<ProgressBar>,
+    live: Option<Live>,
+    /// Off a terminal: the builds that were told of as running.
+    told: BTreeSet<String>,
+    /// Off a terminal: whether it was told what there is to fetch.
+    fetching: u64,
 }
 
 impl Display {
     pub(super) fn new(style: Style, detail: Detail) -> Display {
         let live = detail > Detail::Quiet && std::io::stderr().is_terminal();
-        let bar = live.then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            let template = ProgressStyle::with_template("{spinner} {prefix:11} {wide_msg} {elapsed:>6}");
-            bar.set_style(template.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            bar
-        });
-        Display { style, detail, bar }
+        Display {
+            style,
+            detail,
+            live: live.then(Live::new),
+            told: BTreeSet::new(),
+            fetching: 0,
+        }
     }
 
     /// Shows one event.
@@ -62,12 +67,13 @@ impl Display {
                 self.line(&format!("{mark} {}", running(*phase)));
             }
             Progress::Activity { doing, .. } => {
-                if let Some(bar) = &self.bar {
-                    bar.set_message(text::plain(doing));
+                if let Some(live) = &self.live {
+                    live.doing(doing);
                 } else if self.detail == Detail::Verbose {
                     self.line(&format!("  {}", text::plain(doing)));
                 }
             }
+            Progress::Building(building) => self.building(building),
             Progress::Log { line, .. } => {
                 if self.detail == Detail::Verbose {
                     self.line(&format!("  {line}"));
@@ -82,19 +88,34 @@ impl Display {
     }
 
     fn begin(&mut self, phase: Phase) {
-        if let Some(bar) = &self.bar {
-            bar.reset();
-            bar.set_prefix(running(phase));
-            bar.set_message("");
-            bar.enable_steady_tick(Duration::from_millis(100));
+        if let Some(live) = &mut self.live {
+            live.begin(running(phase));
         }
     }
 
+    /// In place on a terminal; elsewhere a line for each build that begins, and one for what is fetched.
+    fn building(&mut self, building: &Building) {
+        if let Some(live) = &mut self.live {
+            live.building(building);
+            return;
+        }
+        if building.fetched.1 > self.fetching {
+            self.fetching = building.fetched.1;
+            self.line(&format!("  {}", building.counts()));
+        }
+        let mut told = BTreeSet::new();
+        for build in &building.running {
+            if !self.told.contains(&build.name) {
+                self.line(&format!("  building {}", text::plain(&build.name)));
+            }
+            told.insert(build.name.clone());
+        }
+        self.told = told;
+    }
+
     fn clear(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.disable_steady_tick();
-            bar.set_prefix("");
-            bar.set_message("");
+        if let Some(live) = &mut self.live {
+            live.clear();
         }
     }
 
@@ -102,17 +123,9 @@ impl Display {
         if self.detail == Detail::Quiet {
             return;
         }
-        match &self.bar {
-            Some(bar) => bar.suspend(|| write(line)),
+        match &self.live {
+            Some(live) => live.above(|| write(line)),
             None => write(line),
-        }
-    }
-}
-
-impl Drop for Display {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
         }
     }
 }

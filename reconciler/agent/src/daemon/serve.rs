@@ -338,7 +338,10 @@ fn log(event: &Progress) {
                 tracing::error!("hint: {hint}");
             }
         }
-        Progress::Began { .. } | Progress::Phase { .. } | Progress::Activity { .. } => {}
+        Progress::Began { .. }
+        | Progress::Phase { .. }
+        | Progress::Activity { .. }
+        | Progress::Building(_) => {}
     }
 }
 

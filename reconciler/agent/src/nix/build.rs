@@ -88,13 +88,13 @@ pub enum BuildError {
     },
 }
 
-/// Builds `derivation`; `on_progress` sees the counts after every event of the daemon.
+/// Builds `derivation`; `on_event` sees every event of the daemon, and the counts after it.
 pub async fn build(
     client: &mut Client,
     store: &Utf8Path,
     derivation: &Derivation,
     limit: Option<Duration>,
-    on_progress: &mut (dyn FnMut(&Progress) + Send),
+    on_event: &mut (dyn FnMut(&Event, &Progress) + Send),
 ) -> Result<Built, BuildError> {
     let drv = StorePath::parse(store.as_str(), &derivation.drv)?;
     let out = StorePath::parse(store.as_str(), &derivation.out)?;
@@ -125,7 +125,7 @@ pub async fn build(
             culprits.extend(culprit(&line.plain()));
         }
         progress.apply(&event);
-        on_progress(&progress);
+        on_event(&event, &progress);
     };
     let targets = [DerivedPath::Built {
         drv: drv.clone(),

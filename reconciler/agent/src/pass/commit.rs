@@ -3,6 +3,7 @@
 //! Level-triggered: it looks at what is declared and at what is, and may be run at any time, twice, or after a
 //! crash. Every value comes from the stage before it; nothing reaches back.
 
+use super::building::BuildTeller;
 use super::change::{self, Outlook};
 use super::observe::surface_of;
 use super::target::{About, Standing};
@@ -148,9 +149,9 @@ pub(super) async fn pass(
     }
     let limit = policy.build_timeout.map(|limit| limit.get());
     let store = world.settings.nix.store.clone();
-    let mut lines = BuildLines::default();
-    let built = nix::build(&mut client, &store, &toplevel, limit, &mut |progress| {
-        lines.tell(progress, report);
+    let mut teller = BuildTeller::default();
+    let built = nix::build(&mut client, &store, &toplevel, limit, &mut |event, progress| {
+        teller.tell(event, progress, report);
     })
     .await?;
     identify(built.path(), class, host)?;
@@ -345,38 +346,4 @@ fn drifted(seen: &super::Observation, generation: &Generation) -> String {
         text::store_path(&generation.record.toplevel),
         text::store_path(found)
     )
-}
-
-/// The build as lines: counts and the running build's last line, as often as they change.
-#[derive(Debug, Default)]
-struct BuildLines {
-    last: String,
-}
-
-impl BuildLines {
-    fn tell(&mut self, progress: &nix_daemon_client::Progress, report: &mut Reporter<'_>) {
-        let mut parts = Vec::new();
-        let builds = progress.builds();
-        if builds.expected > 0 {
-            parts.push(format!("{} of {}", builds.done, builds.expected));
-        }
-        let downloads = progress.downloads();
-        if downloads.expected > 0 {
-            parts.push(format!(
-                "{} of {}",
-                text::size(downloads.done),
-                text::size(downloads.expected)
-            ));
-        }
-        if let Some(build) = progress.running().last() {
-            parts.push(build.drv.name().trim_end_matches(".drv").to_owned());
-            parts.extend(build.phase.clone());
-            parts.extend(build.last_line().map(str::to_owned));
-        }
-        let line = parts.join(" · ");
-        if !line.is_empty() && line != self.last {
-            report.doing(line.clone());
-            self.last = line;
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! One pass: from what is declared and what is, to what is done about the difference.
 
+mod building;
 mod carrier;
 mod change;
 mod commit;
@@ -19,6 +20,7 @@ mod tidy;
 mod transact;
 mod world;
 
+pub use building::{Building, RunningBuild};
 pub use change::{compare, secret_marks, side};
 pub use error::PassError;
 pub use gates::judge;

@@ -1,6 +1,6 @@
 //! What a pass tells while it runs: one stream of events for the terminal, the plain lines, the control socket.
 
-use super::Ended;
+use super::{Building, Ended};
 use crate::journal::PhaseTime;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -99,6 +99,8 @@ pub enum Progress {
         /// A few words.
         doing: String,
     },
+    /// How the build stands.
+    Building(Building),
     /// A line of a log.
     Log {
         /// The phase.
