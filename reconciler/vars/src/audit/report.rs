@@ -142,14 +142,14 @@ impl Report {
     }
 }
 
-/// By machine, then the worst first, then by path. The sentence last: two findings that agree in all of it are one.
+/// By machine, then the worst first; what is alike together, by path. Two findings that agree in all of it are one.
 fn order(finding: &Finding) -> (BTreeSet<String>, std::cmp::Reverse<Level>, Rule, String, String) {
     (
         finding.machines.clone(),
         std::cmp::Reverse(finding.level()),
         finding.rule(),
-        finding.path.clone(),
         finding.defect.to_string(),
+        finding.path.clone(),
     )
 }
 
