@@ -96,6 +96,8 @@ impl Checkout {
             (None, Moment::At(_)) => Utf8Path::from_path(repository.path()).map(Utf8Path::to_owned),
             (None, Moment::Now) => None,
         };
+        // libgit2 ends it with a slash.
+        let root = root.map(|root| root.components().collect::<Utf8PathBuf>());
         let Some(root) = root else {
             return Err(CheckoutError::Bare {
                 folder: folder.to_owned(),

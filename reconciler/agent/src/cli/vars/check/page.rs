@@ -8,6 +8,13 @@ use reconciler_vars::audit::{Counts, FindingDocument, Level, MachineSummary, Rep
 use serde::Serialize;
 use std::collections::BTreeSet;
 
+/// What was asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    Fleet,
+    Machines,
+}
+
 /// What `vars check --json` prints.
 #[derive(Debug, Serialize)]
 pub(super) struct Document {
@@ -25,11 +32,14 @@ pub(super) struct Document {
     notes: usize,
     findings: Vec<FindingDocument>,
     unchecked: Vec<String>,
+    #[serde(skip)]
+    scope: Scope,
 }
 
 impl Document {
     pub(super) fn new(
         report: &Report,
+        scope: Scope,
         directory: &str,
         revision: Option<String>,
         evaluated: bool,
@@ -49,9 +59,13 @@ impl Document {
             notes: report.count(Level::Note),
             findings: report.documents(directory),
             unchecked,
+            scope,
         }
     }
 }
+
+/// A title names this many machines.
+const FEW: usize = 4;
 
 /// A line names this many paths; the JSON document has all of them.
 const NAMED: usize = 12;
@@ -74,15 +88,10 @@ pub(super) fn human(context: &Context, document: &Document) -> String {
             continue;
         }
         if about != Some(&first.machines) {
-            let title = if first.machines.is_empty() {
-                "the fleet".to_owned()
-            } else {
-                first.machines.iter().cloned().collect::<Vec<_>>().join(", ")
-            };
-            page.push_str(&format!(
-                "\n{}\n",
-                context.style.paint(Stream::Out, Paint::Strong, &title)
-            ));
+            let title = context
+                .style
+                .paint(Stream::Out, Paint::Strong, &title(&first.machines));
+            page.push_str(&format!("\n{title}\n"));
             about = Some(&first.machines);
         }
         page.push_str(&told(context, first, group));
@@ -103,8 +112,24 @@ pub(super) fn human(context: &Context, document: &Document) -> String {
     page
 }
 
+/// The machines by name, unless they are many.
+fn title(machines: &BTreeSet<String>) -> String {
+    let mut names: Vec<&str> = machines.iter().map(String::as_str).collect();
+    match names.len() {
+        0 => "the fleet".to_owned(),
+        1..=FEW => names.join(", "),
+        number => {
+            names.truncate(FEW - 1);
+            format!("{} and {} more", names.join(", "), number - names.len())
+        }
+    }
+}
+
 fn sentence(context: &Context, document: &Document) -> String {
-    let secrets = document.counts.secrets + document.counts.legacy;
+    let secrets = match document.scope {
+        Scope::Fleet => document.counts.secrets + document.counts.legacy,
+        Scope::Machines => document.machines.iter().map(|machine| machine.secrets).sum(),
+    };
     let of = format!(
         "{} of {}",
         text::count(secrets, "secret"),

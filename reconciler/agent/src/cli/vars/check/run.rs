@@ -3,7 +3,7 @@
 use super::args::CheckOptions;
 use super::error::CheckError;
 use super::fleet::{FOLDERS, Fleet, Unevaluated, join};
-use super::page::{Document, human};
+use super::page::{Document, Scope, human};
 use crate::cli::context::{Context, block_on};
 use crate::cli::failure::CliError;
 use crate::cli::page;
@@ -61,10 +61,9 @@ pub(in crate::cli) fn run(context: &Context, options: &CheckOptions) -> Result<O
         let machine = machine.clone();
         return Err(CheckError::NoMachine { machine, machines }.into());
     }
-    let report = if options.machine.is_empty() {
-        report
-    } else {
-        report.only(&options.machine)
+    let (report, scope) = match options.machine.as_slice() {
+        [] => (report, Scope::Fleet),
+        machines => (report.only(machines), Scope::Machines),
     };
     let directory = join(&fleet.directory, below);
     let notes = notes(
@@ -75,7 +74,14 @@ pub(in crate::cli) fn run(context: &Context, options: &CheckOptions) -> Result<O
         &identities,
     )?;
     let outcome = outcome(&report);
-    let document = Document::new(&report, &directory, fleet.revision(), declarations.is_ok(), notes);
+    let document = Document::new(
+        &report,
+        scope,
+        &directory,
+        fleet.revision(),
+        declarations.is_ok(),
+        notes,
+    );
     if options.sarif {
         page::json(&sarif(&report, &directory, env!("CARGO_PKG_VERSION")))?;
     } else if options.json {
@@ -142,13 +148,13 @@ fn notes(
     }
     let untracked = fleet.untracked(below)?;
     if let Some(first) = untracked.first() {
-        let more = match untracked.len() {
-            1 => String::new(),
-            number => format!(" and {} more", number - 1),
-        };
-        notes.push(format!(
-            "{first}{more} not looked at: git does not track it, so no machine gets it; git add it"
-        ));
+        notes.push(match untracked.len() {
+            1 => format!("git does not track {first}, so no machine gets it, and it was not looked at: git add it"),
+            number => format!(
+                "git does not track {number} files, so no machine gets them, and they were not looked at: git add \
+                 {first} …"
+            ),
+        });
     }
     Ok(notes)
 }
