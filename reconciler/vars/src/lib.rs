@@ -34,7 +34,8 @@ pub use install::{
 };
 pub use mode::{InvalidMode, Mode};
 pub use preflight::{
-    Finding, FindingReason, Findings, Opened, PreflightError, Problems, Salvaged, preflight, salvage,
+    Expected, Finding, FindingReason, Findings, Opened, PreflightError, Problems, Salvaged, preflight,
+    preflight_of, salvage,
 };
 pub use readers::{Reader, ReaderKind, ReadersError, readers};
 pub use redacted::Redacted;

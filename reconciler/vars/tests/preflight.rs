@@ -11,8 +11,8 @@ mod support;
 use std::os::unix::fs::symlink;
 
 use reconciler_vars::{
-    DirectoryTree, FindingReason, Identities, IdentitySource, Opened, PreflightError, Requirements,
-    SopsError, Tree, TreeError, preflight,
+    Backend, Declared, DirectoryTree, Expected, FindingReason, FleetKind, Identities, IdentitySource, Opened,
+    PreflightError, Requirements, SopsError, Tree, TreeError, preflight, preflight_of,
 };
 use support::{CANARY, age_key, fixture, fleet, requirements, sealed};
 
@@ -53,8 +53,11 @@ fn everything_that_is_wrong_is_named_at_once() {
     assert_eq!(
         named,
         [
+            // For administrators alone, or for the day of the installation: it has to be there all the same.
+            "vars/per-machine/jon/g/admins/secret",
             "vars/per-machine/jon/g/cut/secret",
             "vars/per-machine/jon/g/linked/secret",
+            "vars/per-machine/jon/g/luks/secret",
             "vars/per-machine/jon/g/mac/secret",
             "vars/per-machine/jon/g/missing/secret",
             "vars/per-machine/jon/g/other/secret",
@@ -74,12 +77,12 @@ fn everything_that_is_wrong_is_named_at_once() {
     }
     let reasons: Vec<_> = findings.0.iter().map(|finding| &finding.reason).collect();
     assert!(matches!(
-        reasons[1],
+        reasons[2],
         FindingReason::Tree(TreeError::NotAFile { .. })
     ));
-    assert!(matches!(reasons[3], FindingReason::Missing));
+    assert!(matches!(reasons[5], FindingReason::Missing));
     assert!(matches!(
-        reasons[6],
+        reasons[8],
         FindingReason::Sops(SopsError::Syntax { .. })
     ));
 }
@@ -199,4 +202,120 @@ fn a_tree_over_a_folder_never_leaves_it() {
         Err(TreeError::NotAFile { .. })
     ));
     assert_eq!(tree.list("vars/shared").unwrap().len(), 2);
+}
+
+fn findings(error: PreflightError) -> Vec<(String, String)> {
+    let PreflightError::Findings(findings) = error else {
+        panic!("{error:?}")
+    };
+    let told = findings
+        .0
+        .iter()
+        .map(|finding| (finding.to_string(), finding.hint()));
+    told.collect()
+}
+
+/// Against an entry of a clan, whose declaration is `text` and whose backend is `store`.
+fn check_entry(folder: &tempfile::TempDir, text: &str, store: &str) -> Result<Opened, PreflightError> {
+    let declared: Declared = serde_json::from_str(text).unwrap();
+    let expected = Expected::of_entry(FleetKind::Clan, Backend::of(Some(store)), Some(&declared));
+    let tree = DirectoryTree::new(folder.path());
+    preflight_of(&tree, "jon", &expected, &requirements(text), &age_key("machine"))
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test lays out its own tree")]
+fn values_that_are_older_than_their_declaration_are_refused() {
+    let text = r#"{"generators":{"g":{"validationHash":"9df63919","files":{"f":{}}},"h":{"files":{"p":{"secret":false}}}}}"#;
+    let folder = fleet(&[
+        ("per-machine/jon/g/f/secret", &sealed("binary")),
+        ("per-machine/jon/h/p/value", b"hello"),
+    ]);
+    let hash = folder.path().join("vars/per-machine/jon/g/.validation-hash");
+    let stale = (
+        "vars/per-machine/jon/g/.validation-hash is stale: what the values depend on changed since they were made".to_owned(),
+        "`clan vars generate jon --generator g`, commit and push".to_owned(),
+    );
+    assert_eq!(
+        findings(check_entry(&folder, text, "sops").unwrap_err()),
+        [stale.clone()]
+    );
+    std::fs::write(&hash, "00").unwrap();
+    assert_eq!(findings(check_entry(&folder, text, "sops").unwrap_err()), [stale]);
+    std::fs::write(&hash, "9df63919").unwrap();
+    assert_eq!(check_entry(&folder, text, "sops").unwrap().len(), 1);
+    // One that lost its validation is stale as well.
+    std::fs::write(
+        folder.path().join("vars/per-machine/jon/h/.validation-hash"),
+        "11",
+    )
+    .unwrap();
+    assert_eq!(findings(check_entry(&folder, text, "sops").unwrap_err()).len(), 1);
+}
+
+#[test]
+fn what_opens_has_to_name_this_machine() {
+    let own = age_key("machine").recipients()[0].recipient.clone();
+    let other = age_key("admin").recipients()[0].recipient.clone();
+    let bytes = String::from_utf8(sealed("binary")).unwrap().replace(&own, &other);
+    let folder = fleet(&[("per-machine/jon/g/f/secret", bytes.as_bytes())]);
+    let text = r#"{"generators":{"g":{"files":{"f":{}}}}}"#;
+    let (told, hint) = findings(check_entry(&folder, text, "sops").unwrap_err()).remove(0);
+    assert!(
+        told.contains("opens with this machine's key and does not name it among its recipients"),
+        "{told}"
+    );
+    assert!(hint.contains("`clan vars fix jon`"), "{hint}");
+    // In another spelling it is the same key.
+    let bytes = String::from_utf8(sealed("binary"))
+        .unwrap()
+        .replace(&own, &own.to_uppercase());
+    let folder = fleet(&[("per-machine/jon/g/f/secret", bytes.as_bytes())]);
+    check_entry(&folder, text, "sops").unwrap();
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test lays out its own tree")]
+fn the_age_store_of_a_clan_is_read_where_it_lies() {
+    let folder = fleet(&[("per-machine/jon/g/p/value", b"hello")]);
+    let text =
+        r#"{"generators":{"g":{"files":{"f":{},"p":{"secret":false}}},"s":{"share":true,"files":{"x":{}}}}}"#;
+    let told = findings(check_entry(&folder, text, "age").unwrap_err());
+    assert_eq!(
+        told.iter().map(|(told, _)| told.as_str()).collect::<Vec<_>>(),
+        [
+            "secrets/clan-vars/per-machine/jon/g/f/f.age is missing",
+            "secrets/clan-vars/shared/s/x/x.age is missing",
+        ]
+    );
+    let own: age::x25519::Recipient = age_key("machine").recipients()[0].recipient.parse().unwrap();
+    for path in ["per-machine/jon/g/f/f.age", "shared/s/x/x.age"] {
+        let path = folder.path().join("secrets/clan-vars").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, age::encrypt(&own, CANARY.as_bytes()).unwrap()).unwrap();
+    }
+    let opened = check_entry(&folder, text, "age").unwrap();
+    let places: Vec<_> = opened.files().map(|(_, place)| place.to_owned()).collect();
+    assert_eq!(places, ["vars/per-machine/jon/g/f", "vars/shared/s/x"]);
+    // Without the entry's word, as at a way back, it is found all the same.
+    let tree = DirectoryTree::new(folder.path());
+    assert_eq!(
+        preflight(&tree, "jon", &requirements(text), &age_key("machine"))
+            .unwrap()
+            .len(),
+        2
+    );
+}
+
+#[test]
+fn a_store_elsewhere_is_named() {
+    let folder = fleet(&[("per-machine/jon/g/p/value", b"hello")]);
+    let text = r#"{"generators":{"g":{"files":{"f":{},"p":{"secret":false}}}}}"#;
+    let error = check_entry(&folder, text, "password-store").unwrap_err();
+    assert!(
+        matches!(&error, PreflightError::NotPullable { needed: 1, store, .. } if store == "password-store")
+    );
+    // Where no secret is needed, it is nobody's affair where others are.
+    let text = r#"{"generators":{"g":{"files":{"p":{"secret":false},"q":{"deploy":false}}}}}"#;
+    assert!(check_entry(&folder, text, "password-store").unwrap().is_empty());
 }

@@ -2,7 +2,7 @@
 
 use crate::class::Class;
 use crate::source::Revision;
-use reconciler_vars::Declared;
+use reconciler_vars::{Backend, Declared, Expected, FleetKind};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -53,6 +53,17 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// What the preflight expects of the fleet's directory.
+    #[must_use]
+    pub fn expected(&self) -> Expected {
+        let kind = match self.clan {
+            Some(_) => FleetKind::Clan,
+            None => FleetKind::Native,
+        };
+        let store = self.clan.as_ref().and_then(|clan| clan.secret_store.as_deref());
+        Expected::of_entry(kind, Backend::of(store), self.vars.as_ref())
+    }
+
     /// Whether the machine's own sops-nix installs its secrets, as it does for every machine of a clan whose
     /// secrets are sops files: two installers at one place would undo each other.
     #[must_use]

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-const ENTRY: &str = include_str!("entry.nix");
+pub(super) const ENTRY: &str = include_str!("entry.nix");
 
 /// What an evaluation may use.
 #[derive(Debug, Clone, Copy)]
@@ -309,7 +309,7 @@ fn summary(trace: &str) -> String {
 }
 
 /// A Nix string literal.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut literal = String::from("\"");
     for c in text.chars() {
         if matches!(c, '"' | '\\' | '$') {

@@ -7,6 +7,7 @@ mod evaluate;
 mod profile;
 mod roots;
 mod source_tree;
+mod survey;
 mod tools;
 
 pub use build::{BuildError, Built, Fresh, build};
@@ -16,4 +17,5 @@ pub use evaluate::{EvaluateError, Evaluator, Limits, SourceTree, UnusableEntry};
 pub use profile::{Profile, ProfileError};
 pub use roots::{RootError, Roots};
 pub use source_tree::{AddSourceError, PackError, add_source};
+pub use survey::{Survey, SurveyError};
 pub use tools::{NixTools, ToolError};

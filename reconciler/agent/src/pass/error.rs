@@ -297,6 +297,10 @@ impl PassError {
             PassError::Preflight(PreflightError::Findings(findings)) => {
                 findings.0.first().map(reconciler_vars::Finding::hint)
             }
+            PassError::Preflight(PreflightError::NotPullable { .. }) => text(
+                "set `clan.vars.settings.secretStore` to \"sops\" or \"age\" and migrate the values: what an agent \
+                 pulls has to be in the repository",
+            ),
             PassError::Preflight(PreflightError::NoIdentity { .. }) => {
                 text("`reconcile keys` shows where keys are looked for")
             }
@@ -334,6 +338,15 @@ fn preflight_summary(error: &PreflightError) -> String {
         PreflightError::Findings(findings) => {
             let number = findings.0.len();
             let verb = if number == 1 { "is" } else { "are" };
+            let is_stale = |finding: &reconciler_vars::Finding| {
+                matches!(finding.reason, reconciler_vars::FindingReason::Stale { .. })
+            };
+            if findings.0.iter().any(is_stale) {
+                return format!(
+                    "{} {verb} missing, stale, or cannot be opened by this machine",
+                    text::count(number, "value")
+                );
+            }
             format!(
                 "{} {verb} missing or cannot be opened by this machine",
                 text::count(number, "secret")
@@ -345,6 +358,12 @@ fn preflight_summary(error: &PreflightError) -> String {
                 text::count(*needed, "secret")
             )
         }
-        PreflightError::Name(error) => error.to_string(),
+        PreflightError::NotPullable { needed, store, .. } => {
+            format!(
+                "this machine needs {}, and its secret store `{store}` keeps none in the repository",
+                text::count(*needed, "secret")
+            )
+        }
+        PreflightError::Name(_) | PreflightError::Tree(_) => error.to_string(),
     }
 }

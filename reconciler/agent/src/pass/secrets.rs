@@ -6,7 +6,7 @@ use crate::nix::Metadata;
 use crate::secrets::{FleetTree, sources};
 use crate::source::Revision;
 use reconciler_vars::{
-    Accounts, Identities, Opened, Requirements, SecretsRoot, UnknownAccounts, preflight, stage,
+    Accounts, Identities, Opened, Requirements, SecretsRoot, UnknownAccounts, preflight, preflight_of, stage,
 };
 
 /// Where the secrets of this machine are installed.
@@ -67,13 +67,12 @@ pub(super) fn open(
         Ok(folder) => folder,
         Err(_) => view,
     };
-    preflight(
-        &FleetTree(view),
-        &world.settings.machine,
-        requirements,
-        &identities,
-    )
-    .map_err(PassError::Preflight)
+    let (tree, machine) = (FleetTree(view), &world.settings.machine);
+    let opened = match metadata {
+        Some(metadata) => preflight_of(&tree, machine, &metadata.expected(), requirements, &identities),
+        None => preflight(&tree, machine, requirements, &identities),
+    };
+    opened.map_err(PassError::Preflight)
 }
 
 /// Lays opened secrets down beside those in force, unless they lie there already; the number to be put in force.

@@ -8,6 +8,7 @@
 
 mod advertisement;
 mod branches;
+mod checkout;
 mod child;
 mod classify;
 mod commit;
@@ -41,6 +42,7 @@ mod upstream;
 mod walk;
 
 pub use advertisement::AdvertisementError;
+pub use checkout::{Checkout, CheckoutError, Moment};
 pub use child::NO_CERTIFICATES;
 pub use commit::{CommitInfo, CommitSignature};
 pub use credentials::{CredentialsError, Offered};

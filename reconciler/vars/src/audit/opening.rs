@@ -105,7 +105,8 @@ impl<'a> Keys<'a> {
                 match decrypt_file(bytes, identities) {
                     Ok(_) => {
                         is_open = true;
-                        if !is_named {
+                        // A plugin's key need not say what it is the key of.
+                        if !is_named && !identities.has_plugins() {
                             findings.push(known.finding(&known.secret.path, Defect::OpensUnlisted { who }));
                         }
                     }

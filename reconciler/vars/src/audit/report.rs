@@ -1,6 +1,7 @@
 //! Owns what an audit found, in order, and its JSON form. It must never hold a value.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -90,8 +91,19 @@ impl Report {
         counts: Counts,
         mut findings: Vec<Finding>,
     ) -> Self {
+        // What is the same for several machines, as all is that they share, is told once.
+        let mut merged: BTreeMap<(String, Rule, String), Finding> = BTreeMap::new();
+        for mut finding in findings.drain(..) {
+            let key = (finding.path.clone(), finding.rule(), finding.defect.to_string());
+            match merged.entry(key) {
+                Entry::Occupied(mut known) => known.get_mut().machines.append(&mut finding.machines),
+                Entry::Vacant(place) => {
+                    place.insert(finding);
+                }
+            }
+        }
+        findings.extend(merged.into_values());
         findings.sort_by_cached_key(order);
-        findings.dedup_by_key(|finding| order(finding));
         Self {
             kind,
             machines,
@@ -142,14 +154,14 @@ impl Report {
     }
 }
 
-/// By machine, then the worst first, then by path. The sentence last: two findings that agree in all of it are one.
+/// By machine, then the worst first; what is alike together, by path.
 fn order(finding: &Finding) -> (BTreeSet<String>, std::cmp::Reverse<Level>, Rule, String, String) {
     (
         finding.machines.clone(),
         std::cmp::Reverse(finding.level()),
         finding.rule(),
-        finding.path.clone(),
         finding.defect.to_string(),
+        finding.path.clone(),
     )
 }
 

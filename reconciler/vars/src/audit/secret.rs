@@ -45,6 +45,15 @@ impl Known {
         machines.map(|holder| holder.name.as_str())
     }
 
+    /// A finding about it and a reader: where that is a machine, it is told of that one alone.
+    fn finding_of(&self, path: &str, holder: &Holder, defect: Defect) -> Finding {
+        let mut finding = self.finding(path, defect);
+        if holder.kind == ReaderKind::Machine {
+            finding.machines = BTreeSet::from([holder.name.clone()]);
+        }
+        finding
+    }
+
     /// A finding about it, with the machine and generator whose values it is.
     pub(super) fn finding(&self, path: &str, defect: Defect) -> Finding {
         let machines = self.machines();
@@ -177,20 +186,20 @@ fn compare(
                     key: Some(key.clone()),
                     linked: *linked,
                 };
-                let mut finding = known.finding(path, defect);
-                if holder.kind == ReaderKind::Machine {
-                    finding.machines = BTreeSet::from([holder.name.clone()]);
-                }
-                findings.push(finding);
+                findings.push(known.finding_of(path, holder, defect));
             }
         }
     }
     for key in recipients.difference(&wanted.into_iter().cloned().collect()) {
         let defect = match book.holders(key).next() {
-            Some(holder) => Defect::NotLinked {
-                holder: holder.clone(),
-                key: key.clone(),
-            },
+            Some(holder) => {
+                let defect = Defect::NotLinked {
+                    holder: holder.clone(),
+                    key: key.clone(),
+                };
+                findings.push(known.finding_of(path, holder, defect));
+                continue;
+            }
             // The key of the one whom the broken link names, most likely.
             None if links == Links::Broken => continue,
             None => Defect::UnknownRecipient { key: key.clone() },

@@ -3,12 +3,16 @@
 
 use sha2::{Digest, Sha256};
 
+use super::expected::Expected;
 use super::finding::{Finding, FindingReason, Findings, Problems};
 use super::opened::{Opened, OpenedSecret};
+use crate::audit::PublicKey;
+use crate::backend::Backend;
 use crate::identity::Identities;
 use crate::requirements::{InvalidName, NameKind, Requirement, Requirements, check_name};
-use crate::sops::decrypt_file;
-use crate::tree::{EntryKind, Tree};
+use crate::sops::{decrypt_file, inspect};
+use crate::tree::{EntryKind, Tree, TreeError};
+use crate::validation;
 
 /// Why a machine's vars are not ready.
 #[derive(Debug, thiserror::Error)]
@@ -23,9 +27,24 @@ pub enum PreflightError {
         /// Why no source gave a key.
         problems: Problems,
     },
+    /// The secrets are not in the repository at all.
+    #[error(
+        "machine {machine} needs {needed} secrets, and its secret store `{store}` keeps none in the repository"
+    )]
+    NotPullable {
+        /// The machine.
+        machine: String,
+        /// How many secrets it needs.
+        needed: usize,
+        /// The store, as the fleet names it.
+        store: String,
+    },
     /// Files are missing or do not open.
     #[error("vars of this machine are not ready: {0}")]
     Findings(Findings),
+    /// The fleet's directory could not be looked at.
+    #[error("could not look at the fleet's directory")]
+    Tree(#[source] TreeError),
     /// A stored requirement has a name that is no path component.
     #[error(transparent)]
     Name(#[from] InvalidName),
@@ -43,14 +62,28 @@ pub struct Salvaged {
 /// Checks that the tree has everything that `requirements` name, and opens the secrets.
 ///
 /// # Errors
-/// [`PreflightError::Findings`] names every file that is missing or does not open.
+/// [`PreflightError::Findings`] names every file that is missing, stale or does not open.
 pub fn preflight(
     tree: &dyn Tree,
     machine: &str,
     requirements: &Requirements,
     identities: &Identities,
 ) -> Result<Opened, PreflightError> {
-    let Salvaged { opened, findings } = salvage(tree, machine, requirements, identities)?;
+    preflight_of(tree, machine, &Expected::of_tree(tree)?, requirements, identities)
+}
+
+/// As [`preflight`], with what the machine's entry says besides.
+///
+/// # Errors
+/// As [`preflight`], and [`PreflightError::NotPullable`] where the secrets are not in the repository.
+pub fn preflight_of(
+    tree: &dyn Tree,
+    machine: &str,
+    expected: &Expected,
+    requirements: &Requirements,
+    identities: &Identities,
+) -> Result<Opened, PreflightError> {
+    let Salvaged { opened, findings } = look(tree, machine, expected, requirements, identities)?;
     if findings.0.is_empty() {
         Ok(opened)
     } else {
@@ -68,12 +101,31 @@ pub fn salvage(
     requirements: &Requirements,
     identities: &Identities,
 ) -> Result<Salvaged, PreflightError> {
+    look(tree, machine, &Expected::of_tree(tree)?, requirements, identities)
+}
+
+fn look(
+    tree: &dyn Tree,
+    machine: &str,
+    expected: &Expected,
+    requirements: &Requirements,
+    identities: &Identities,
+) -> Result<Salvaged, PreflightError> {
     check_name(NameKind::Machine, machine)?;
     for file in requirements.files() {
         check_name(NameKind::Generator, &file.generator)?;
         check_name(NameKind::File, &file.file)?;
     }
     let needed = requirements.installed().count();
+    if let Some(Backend::Elsewhere { name }) = &expected.backend
+        && needed > 0
+    {
+        return Err(PreflightError::NotPullable {
+            machine: machine.to_owned(),
+            needed,
+            store: name.clone(),
+        });
+    }
     if needed > 0 && identities.is_empty() {
         let problems = Problems(identities.problems().to_vec());
         return Err(PreflightError::NoIdentity {
@@ -84,27 +136,53 @@ pub fn salvage(
     }
     let mut secrets = Vec::with_capacity(needed);
     let mut findings = Vec::new();
-    for file in requirements.files().iter().filter(|file| file.must_exist()) {
-        let path = file.repository_path(machine);
+    let mut found = |path: String, generator: &str, reason| {
+        let own = identities.recipients().iter().map(|info| info.recipient.clone());
+        findings.push(Finding {
+            path,
+            reason,
+            machine: machine.to_owned(),
+            generator: generator.to_owned(),
+            kind: expected.kind,
+            own_recipients: own.collect(),
+        });
+    };
+    for file in requirements.files() {
+        let path = expected.path(tree, file, machine);
         let outcome = if file.is_installed() {
             open(tree, machine, file, &path, identities).map(|secret| secrets.push(secret))
+        } else if file.secret && matches!(expected.backend, Some(Backend::Elsewhere { .. })) {
+            // Of no use to the machine, and nothing can be said of it.
+            Ok(())
         } else {
             exists(tree, &path)
         };
         if let Err(reason) = outcome {
-            let own = identities.recipients().iter().map(|info| info.recipient.clone());
-            findings.push(Finding {
-                path,
-                reason,
-                machine: machine.to_owned(),
-                own_recipients: own.collect(),
-            });
+            found(path, &file.generator, reason);
+        }
+    }
+    for (folder, generator, declared) in expected.validations(machine) {
+        match validation::compare(tree, &folder, declared) {
+            Ok(None) => {}
+            // What was never made is missing, and told as such.
+            Ok(Some(stale)) => {
+                if is_there(tree, &folder).unwrap_or(true) {
+                    let path = format!("{folder}/{}", validation::FILE);
+                    let stored = stale.stored;
+                    found(path, generator, FindingReason::Stale { stored });
+                }
+            }
+            Err(error) => found(format!("{folder}/{}", validation::FILE), generator, error.into()),
         }
     }
     Ok(Salvaged {
         opened: Opened { secrets },
         findings: Findings(findings),
     })
+}
+
+fn is_there(tree: &dyn Tree, folder: &str) -> Result<bool, TreeError> {
+    Ok(!tree.list(folder)?.is_empty())
 }
 
 fn open(
@@ -116,12 +194,31 @@ fn open(
 ) -> Result<OpenedSecret, FindingReason> {
     let bytes = tree.read(path)?.ok_or(FindingReason::Missing)?;
     let plaintext = decrypt_file(&bytes, identities)?.into_bytes()?;
+    check_listed(&bytes, identities)?;
     Ok(OpenedSecret {
         requirement: requirement.clone(),
         install_path: requirement.install_path(machine),
         plaintext,
         ciphertext: Sha256::digest(&bytes).into(),
     })
+}
+
+/// What opens has to say so as well: the next re-encryption goes by the recipients that the file names. A plain age
+/// file names none.
+fn check_listed(bytes: &[u8], identities: &Identities) -> Result<(), FindingReason> {
+    let inspection = inspect(bytes)?;
+    let is_own = |listed: &String| {
+        let listed = PublicKey::age(listed);
+        let mut own = identities.recipients().iter();
+        own.any(|info| PublicKey::age(&info.recipient) == listed)
+    };
+    if inspection.anonymous.is_some() || identities.has_plugins() || inspection.age.iter().any(is_own) {
+        Ok(())
+    } else {
+        Err(FindingReason::NotListed {
+            recipients: inspection.age,
+        })
+    }
 }
 
 /// A public value may be of any size, so it is looked for and not read.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::fleet_kind::FleetKind;
 use crate::identity::IdentityProblem;
 use crate::sops::SopsError;
 use crate::tree::TreeError;
@@ -15,6 +16,18 @@ pub enum FindingReason {
     /// It is there and has no content that could be opened, or none that is meant for this machine.
     #[error(transparent)]
     Sops(#[from] SopsError),
+    /// It opens, and does not name this machine.
+    #[error("opens with this machine's key and does not name it among its recipients")]
+    NotListed {
+        /// Those that it names.
+        recipients: Vec<String>,
+    },
+    /// The values of its generator are older than what they are declared for.
+    #[error("is stale: what the values depend on changed since they were made")]
+    Stale {
+        /// The hash that is kept beside them.
+        stored: Option<String>,
+    },
     /// The tree could not give it.
     #[error("cannot be read: {0}")]
     Tree(#[from] TreeError),
@@ -29,6 +42,10 @@ pub struct Finding {
     pub reason: FindingReason,
     /// Whose vars they are.
     pub machine: String,
+    /// The generator that makes it.
+    pub generator: String,
+    /// Whose commands mend it.
+    pub kind: FleetKind,
     /// This machine's own recipients, `age1…`.
     pub own_recipients: Vec<String>,
 }
@@ -43,6 +60,9 @@ impl fmt::Display for Finding {
             }
             f.write_str(")")?;
         }
+        if let FindingReason::NotListed { recipients } = &self.reason {
+            write!(f, " ({})", List(recipients))?;
+        }
         Ok(())
     }
 }
@@ -50,13 +70,21 @@ impl fmt::Display for Finding {
 impl Finding {
     /// What a person can do about it.
     pub fn hint(&self) -> String {
-        let Self { path, machine, .. } = self;
+        let Self {
+            path,
+            machine,
+            generator,
+            kind,
+            ..
+        } = self;
         match &self.reason {
-            FindingReason::Missing => {
-                format!(
-                    "make it (in a clan fleet: `clan vars generate {machine}`), commit it and push"
-                )
+            FindingReason::Missing | FindingReason::Stale { .. } => {
+                format!("`{}`, commit and push", kind.generate(machine, Some(generator)))
             }
+            FindingReason::NotListed { .. } => format!(
+                "see who changed it (`git log -- {path}`), then `{}`, commit and push",
+                kind.rekey(machine)
+            ),
             FindingReason::Tree(TreeError::Read { .. } | TreeError::Store { .. }) => {
                 "the fleet's mirror on this machine is damaged: remove `fleet.git` from the agent's state directory".to_owned()
             }
@@ -69,30 +97,43 @@ impl Finding {
         let Self {
             path,
             machine,
+            generator,
+            kind,
             own_recipients,
             ..
         } = self;
+        let regenerate = || format!("`{}`", kind.regenerate(machine, generator));
         match error {
             SopsError::NotEncryptedToThisMachine { .. } | SopsError::NoAgeRecipient { .. } => {
                 let own = own_recipients
                     .first()
                     .map_or("the machine's age recipient", String::as_str);
                 format!(
-                    "add {own} to sops/machines/{machine}/key.json and re-encrypt: `clan vars fix {machine}`, or \
-                     `sops rotate --in-place --add-age {own} {path}`"
+                    "see that {} has {own}, then `{}`, commit and push",
+                    if path.starts_with(crate::backend::AGE_SECRETS) {
+                        format!("{}/{machine}/pub", crate::backend::AGE_KEYS)
+                    } else {
+                        format!("sops/machines/{machine}/key.json")
+                    },
+                    kind.rekey(machine)
                 )
             }
             SopsError::NoMetadata => {
                 format!(
-                    "encrypt {path}; if it holds a secret in cleartext, change that secret: it is in the history"
+                    "{}; if it holds a secret in cleartext, change that secret everywhere: it is in the history",
+                    regenerate()
                 )
             }
             SopsError::BadMac | SopsError::NoMac | SopsError::Value { .. } | SopsError::LastModified => {
-                format!("restore {path} from a revision before it was edited, or generate it anew")
+                format!(
+                    "restore {path} from a revision before it was edited, or {}",
+                    regenerate()
+                )
             }
             SopsError::Truncated | SopsError::Empty | SopsError::Syntax { .. } | SopsError::NotAnObject => {
                 format!(
-                    "restore {path} from an earlier revision, or generate it anew; look for merge conflict marks"
+                    "restore {path} from an earlier revision, or {}; look for merge conflict marks",
+                    regenerate()
                 )
             }
             SopsError::DuplicateKey { .. } => {
@@ -104,7 +145,7 @@ impl Finding {
             SopsError::KeyGroups { .. } => {
                 format!("encrypt {path} with one key group, or give this machine a key in more of them")
             }
-            _ => format!("encrypt {path} anew"),
+            _ => format!("restore {path} from an earlier revision, or {}", regenerate()),
         }
     }
 }

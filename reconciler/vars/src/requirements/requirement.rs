@@ -60,11 +60,6 @@ impl Requirement {
     pub fn is_installed(&self) -> bool {
         self.secret && self.deploy && self.needed_for != NeededFor::Partitioning
     }
-
-    /// Whether the tree must have it.
-    pub(crate) fn must_exist(&self) -> bool {
-        self.is_installed() || (!self.secret && self.deploy)
-    }
 }
 
 /// The newest version of the stored form: 1 with the agent's own placement, 2 with another.

@@ -1,10 +1,13 @@
 //! The arguments of `reconcile vars`, as clap reads them and `docs/commands.md` shows them.
 
+use super::check::CheckOptions;
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum VarsVerb {
+    /// Check every secret of the fleet: who can open it, who should, and what the machines declare
+    Check(CheckOptions),
     /// Print what a sops or age file holds, opened with this machine's keys
     Decrypt(DecryptOptions),
 }

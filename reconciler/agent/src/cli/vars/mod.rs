@@ -1,9 +1,11 @@
 //! `reconcile vars`: the fleet's generated values, one file a subcommand. Only names them.
 
 mod args;
+mod check;
 mod decrypt;
 
 pub(super) use args::VarsVerb;
+pub(super) use check::CheckError;
 pub(super) use decrypt::DecryptError;
 
 use super::context::Context;
@@ -12,6 +14,7 @@ use crate::exit::Outcome;
 
 pub(super) fn run(context: &Context, verb: &VarsVerb) -> Result<Outcome, CliError> {
     match verb {
+        VarsVerb::Check(options) => check::run(context, options),
         VarsVerb::Decrypt(options) => decrypt::run(context, options),
     }
 }
