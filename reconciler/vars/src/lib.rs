@@ -14,6 +14,7 @@ mod readers;
 mod redacted;
 mod requirements;
 pub mod sops;
+pub mod sops_nix;
 mod tree;
 
 pub use declared::{Declared, DeclaredFile, DeclaredGenerator, NeededFor};
