@@ -17,6 +17,7 @@ mod readers;
 mod redacted;
 mod requirements;
 pub mod sops;
+pub mod sops_nix;
 mod tree;
 mod validation;
 

@@ -27,6 +27,18 @@ impl Mode {
         Self(bits & 0o7777)
     }
 
+    /// Octal digits of any number, as sops-nix takes them (`400`, `0400`).
+    ///
+    /// # Errors
+    /// [`InvalidMode`] for anything else, and above `7777`.
+    pub(crate) fn from_octal(text: &str) -> Result<Self, InvalidMode> {
+        let digits = !text.is_empty() && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+        let bits = u32::from_str_radix(text, 8)
+            .ok()
+            .filter(|bits| digits && *bits <= 0o7777);
+        bits.map(Self).ok_or_else(|| InvalidMode(text.to_owned()))
+    }
+
     /// The same mode with nothing left for group and others.
     pub(crate) fn for_owner_alone(self) -> Self {
         Self(self.0 & 0o700)

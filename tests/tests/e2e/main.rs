@@ -14,6 +14,7 @@ mod crash;
 mod evaluate;
 mod fetch;
 mod local;
+mod manifests;
 mod plan;
 mod preflight;
 mod refusal;
@@ -21,6 +22,7 @@ mod revert;
 mod rollback;
 mod secrets;
 mod service;
+mod sops_nix;
 mod surface;
 
 #[test]

@@ -19,6 +19,7 @@ mod progress;
 mod reference;
 mod revision;
 mod rollback;
+mod sops_install_secrets;
 mod status;
 mod style;
 mod vars;
@@ -32,6 +33,10 @@ use std::process::ExitCode;
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Another program's command line: sops-nix calls this binary by that name.
+    if let Some(call) = sops_install_secrets::called(std::env::args_os()) {
+        return sops_install_secrets::main(call);
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -10,7 +10,8 @@ use super::target::{About, Standing};
 use super::tidy::tidy;
 use super::transact::{CANDIDATE, Candidate, activate};
 use super::{
-    Depth, Insistence, PassError, Phase, Reporter, Request, World, evaluate, gates, observe, secrets,
+    Depth, Insistence, PassError, Phase, Reporter, Request, World, evaluate, gates, manifests, observe,
+    secrets,
 };
 use crate::class::{Surface, identify};
 use crate::host;
@@ -166,6 +167,7 @@ pub(super) async fn pass(
     let mut change = known.unwrap_or_else(|| outlook.change(world, built.path().as_str(), None));
     change::compare(&mut client, &world.settings.nix.store, &mut change).await;
     drop(client);
+    manifests::open(world, built.path(), report)?;
     if request.depth != Depth::Whole {
         change.activation = change::dry_activation(world, surface, built.path()).await;
     }

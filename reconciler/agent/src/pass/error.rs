@@ -14,6 +14,7 @@ use camino::Utf8PathBuf;
 use jiff::Timestamp;
 use nix_daemon_client::{ConnectError, StorePathError};
 use reconciler_policies::{DocumentError, PolicyError};
+use reconciler_vars::sops_nix::{ManifestError, ManifestFinding};
 use reconciler_vars::{AccountsError, BackingError, InstallError, PreflightError, RequirementsError};
 
 /// Why a pass did not converge.
@@ -102,6 +103,12 @@ pub enum PassError {
     /// Secrets are missing or do not open.
     #[error("{}; nothing was built or changed", preflight_summary(.0))]
     Preflight(PreflightError),
+    /// What the system just built would install does not open.
+    #[error("{} of the system just built would not be installed; nothing was changed", text::count(.0.len(), "secret"))]
+    Manifests(Vec<ManifestFinding>),
+    /// A manifest of the system just built cannot be read.
+    #[error("the system just built installs no secrets at all; nothing was changed")]
+    Manifest(#[source] ManifestError),
     /// The build failed.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -212,7 +219,10 @@ impl PassError {
             | PassError::Policy(_)
             | PassError::PolicyDocument(_)
             | PassError::PolicyFile(_) => Outcome::EvaluationFailed,
-            PassError::Requirements { .. } | PassError::Preflight(_) => Outcome::PreflightFailed,
+            PassError::Requirements { .. }
+            | PassError::Preflight(_)
+            | PassError::Manifests(_)
+            | PassError::Manifest(_) => Outcome::PreflightFailed,
             PassError::Build(_) | PassError::Identify(_) | PassError::Root(_) => Outcome::BuildFailed,
             PassError::Held { .. } => Outcome::Held,
             PassError::Reverted { .. } => Outcome::Reverted,
@@ -246,6 +256,7 @@ impl PassError {
             PassError::Preflight(PreflightError::NoIdentity { problems, .. }) => {
                 problems.0.iter().map(ToString::to_string).collect()
             }
+            PassError::Manifests(findings) => findings.iter().map(ToString::to_string).collect(),
             PassError::Build(BuildError::Failed { log, .. })
             | PassError::Reverted { log, .. }
             | PassError::RevertFailed { log, .. } => log.clone(),
@@ -304,6 +315,7 @@ impl PassError {
             PassError::Preflight(PreflightError::NoIdentity { .. }) => {
                 text("`reconcile keys` shows where keys are looked for")
             }
+            PassError::Manifests(findings) => findings.iter().find_map(ManifestFinding::hint),
             PassError::Install(error) => text(error.hint()).filter(|hint| !hint.is_empty()),
             PassError::Journal(JournalError::Newer { .. }) => {
                 text("a newer agent wrote it: run that one, or move the journal away to begin anew")

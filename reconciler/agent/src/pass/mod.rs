@@ -7,6 +7,7 @@ mod commit;
 mod error;
 mod evaluate;
 mod gates;
+mod manifests;
 mod observe;
 mod probes;
 mod progress;

@@ -126,7 +126,7 @@ impl Accounts {
         self.unknown
     }
 
-    pub(super) fn is_unprivileged(&self) -> bool {
+    pub(crate) fn is_unprivileged(&self) -> bool {
         matches!(self.directory, Directory::Unprivileged)
     }
 

@@ -2,7 +2,7 @@
 //! It must never fall back to a disk.
 
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::error::{InstallError, InvalidLink};
@@ -39,6 +39,15 @@ impl Backing {
             Self::Found(filesystem) | Self::Mounted(filesystem) => filesystem,
         }
     }
+}
+
+/// What to mount where there is no file system in memory yet. macOS has its memory disk for both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// ramfs: never swapped, and without a bound of its own.
+    Ramfs,
+    /// tmpfs, without swapping where the kernel can.
+    Tmpfs,
 }
 
 /// Why there is no memory to keep secrets in.
@@ -102,15 +111,46 @@ impl SecretsRoot {
             super::folder::Folder::open_trusted(&folder).map_err(Box::new)?;
             return Ok(Backing::Found(filesystem));
         }
-        if !unix::unistd::geteuid().is_root() {
-            return Err(BackingError::NotPrivileged { path: folder });
-        }
-        let mounted = platform::mount(&folder).map_err(|source| BackingError::Mount {
+        mount(&folder, Wanted::Tmpfs)
+    }
+
+    /// Makes sure that the folder of all generations has a file system in memory of its own, as sops-nix mounts
+    /// one even where `/run` is in memory. One that is there stays, be it of the other kind.
+    pub(crate) fn ensure_own_mount(&self, wanted: Wanted) -> Result<Backing, BackingError> {
+        let folder = self.folder()?;
+        make_folders(&folder)?;
+        let inspect = |source| BackingError::Inspect {
             path: folder.clone(),
             source,
-        })?;
-        Ok(Backing::Mounted(mounted))
+        };
+        let own = folder.symlink_metadata().map_err(inspect)?.dev();
+        let above = folder
+            .parent()
+            .unwrap_or(&folder)
+            .metadata()
+            .map_err(inspect)?
+            .dev();
+        match platform::in_memory(&folder).map_err(inspect)? {
+            Some(filesystem) if own != above => Ok(Backing::Found(filesystem)),
+            _ => mount(&folder, wanted),
+        }
     }
+
+    /// Makes the folder of all generations without a mount of its own, as for an account that cannot mount and
+    /// whose folder is below a runtime directory.
+    pub(crate) fn ensure_folder(&self) -> Result<(), BackingError> {
+        make_folders(&self.folder()?)
+    }
+}
+
+fn mount(folder: &Path, wanted: Wanted) -> Result<Backing, BackingError> {
+    let path = folder.to_owned();
+    if cfg!(target_os = "linux") && !unix::unistd::geteuid().is_root() {
+        return Err(BackingError::NotPrivileged { path });
+    }
+    platform::mount(folder, wanted)
+        .map(Backing::Mounted)
+        .map_err(|source| BackingError::Mount { path, source })
 }
 
 fn make_folders(folder: &Path) -> Result<(), BackingError> {

@@ -44,20 +44,20 @@ pub struct Change {
 
 /// Type and permission bits, owner, and a digest of the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     mode: u32,
     ownership: Option<Ownership>,
     digest: [u8; 32],
 }
 
 /// All files of a generation, by their path below its folder.
-pub(super) type Snapshot = BTreeMap<String, Facts>;
+pub(crate) type Snapshot = BTreeMap<String, Facts>;
 
 /// A regular file's type bits (POSIX `S_IFREG`).
 const REGULAR: u32 = 0o100_000;
 
 /// What is planned, as it would be found once installed.
-pub(super) fn of_plan<'a>(planned: impl Iterator<Item = (&'a Planned, &'a [u8])>) -> Snapshot {
+pub(crate) fn of_plan<'a>(planned: impl Iterator<Item = (&'a Planned, &'a [u8])>) -> Snapshot {
     let facts = planned.map(|(file, bytes)| {
         let digest = Sha256::digest(bytes).into();
         (
@@ -73,7 +73,7 @@ pub(super) fn of_plan<'a>(planned: impl Iterator<Item = (&'a Planned, &'a [u8])>
 }
 
 /// What is installed in a folder. Whatever is neither file nor folder counts as a file without content.
-pub(super) fn of_folder(folder: &Path) -> io::Result<Snapshot> {
+pub(crate) fn of_folder(folder: &Path) -> io::Result<Snapshot> {
     let mut snapshot = Snapshot::new();
     let mut pending = vec![(folder.to_owned(), String::new())];
     while let Some((folder, prefix)) = pending.pop() {
@@ -125,7 +125,7 @@ fn digest(path: &Path) -> io::Result<[u8; 32]> {
 }
 
 /// What changes from `old` to `new`; `units` are those of each path below the generation's folder.
-pub(super) fn between(old: &Snapshot, new: &Snapshot, units: &BTreeMap<String, Vec<String>>) -> Vec<Change> {
+pub(crate) fn between(old: &Snapshot, new: &Snapshot, units: &BTreeMap<String, Vec<String>>) -> Vec<Change> {
     let mut changes = Vec::new();
     for (path, facts) in new {
         let kind = match old.get(path) {

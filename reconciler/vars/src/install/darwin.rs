@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::Command;
 
-use super::backing::Filesystem;
+use super::backing::{Filesystem, Wanted};
 
 /// Says that a mount is a memory disk, which its file system does not tell. The second name is sops-nix's.
 const MARKS: [&str; 2] = [".reconcile-ramdisk", "sops-nix-secretfs"];
@@ -27,7 +27,7 @@ pub(super) fn in_memory(folder: &Path) -> io::Result<Option<Filesystem>> {
 }
 
 /// Mounts one on `folder`.
-pub(super) fn mount(folder: &Path) -> io::Result<Filesystem> {
+pub(super) fn mount(folder: &Path, _wanted: Wanted) -> io::Result<Filesystem> {
     let attached = run(Command::new("/usr/bin/hdiutil").args(["attach", "-nomount", DISK]))?;
     let device = attached.trim();
     run(Command::new("/sbin/newfs_hfs").args(["-s", device]))?;

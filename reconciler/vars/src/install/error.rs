@@ -147,7 +147,7 @@ pub enum InstallError {
 
 impl InstallError {
     /// Turns a system's error into one that says what was being done, to what.
-    pub(super) fn during<E: Into<io::Error>>(operation: Operation, path: &Path) -> impl FnOnce(E) -> Self {
+    pub(crate) fn during<E: Into<io::Error>>(operation: Operation, path: &Path) -> impl FnOnce(E) -> Self {
         let path = path.to_owned();
         move |source| {
             let source = source.into();

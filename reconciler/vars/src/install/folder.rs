@@ -8,26 +8,27 @@ use std::path::{Path, PathBuf};
 
 use unix::fcntl::{OFlag, open, openat};
 use unix::sys::stat::{Mode as Bits, mkdirat};
-use unix::unistd::{Gid, Uid, fchown, geteuid};
+use unix::unistd::{Gid, Uid, UnlinkatFlags, fchown, geteuid, unlinkat};
 
 use super::error::{InstallError, Operation};
 use crate::mode::Mode;
 
 /// Mode of every folder of a generation: entered by all, listed by root and the group alone.
-pub(super) const FOLDER_MODE: u32 = 0o751;
+pub(crate) const FOLDER_MODE: u32 = 0o751;
 
-/// An open folder, and its path for messages.
+/// An open folder, its path for messages, and whose the folders made in it are to be.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     fd: File,
     path: PathBuf,
+    folders: Option<Ownership>,
 }
 
 /// Owner and group; `None` leaves a file with the account that makes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ownership {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+pub(crate) struct Ownership {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
 }
 
 const FLAGS: OFlag = OFlag::O_RDONLY
@@ -37,12 +38,13 @@ const FLAGS: OFlag = OFlag::O_RDONLY
 
 impl Folder {
     /// Opens a folder that nobody else can change.
-    pub(super) fn open_trusted(path: &Path) -> Result<Self, InstallError> {
+    pub(crate) fn open_trusted(path: &Path) -> Result<Self, InstallError> {
         let fd =
             open(path, FLAGS, Bits::empty()).map_err(InstallError::during(Operation::OpenFolder, path))?;
         let folder = Self {
             fd: fd.into(),
             path: path.to_owned(),
+            folders: None,
         };
         folder.trusted()
     }
@@ -84,15 +86,24 @@ impl Folder {
             .map_err(InstallError::during(Operation::Write, &self.path))
     }
 
-    pub(super) fn fd(&self) -> &File {
+    /// The same folder, with another owner and group for those that are made in it.
+    pub(crate) fn with_folders_of(self, folders: Option<Ownership>) -> Self {
+        Self { folders, ..self }
+    }
+
+    pub(crate) fn fd(&self) -> &File {
         &self.fd
     }
 
     /// Makes a folder that must not be there yet.
-    pub(super) fn make(&self, name: &str) -> Result<Self, InstallError> {
+    pub(crate) fn make(&self, name: &str) -> Result<Self, InstallError> {
         let path = self.path.join(name);
         mkdirat(&self.fd, name, Bits::S_IRWXU).map_err(InstallError::during(Operation::MakeFolder, &path))?;
         let made = self.enter(name)?;
+        if let Some(Ownership { uid, gid }) = self.folders {
+            fchown(&made.fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+                .map_err(InstallError::during(Operation::SetOwner, &path))?;
+        }
         made.fd
             .set_permissions(Permissions::from_mode(FOLDER_MODE))
             .map_err(InstallError::during(Operation::SetMode, &path))?;
@@ -106,12 +117,13 @@ impl Folder {
         fd.map(|fd| Self {
             fd: fd.into(),
             path: path.clone(),
+            folders: self.folders,
         })
         .map_err(InstallError::during(Operation::OpenFolder, &path))
     }
 
     /// Makes a file below this folder, and the folders on its way.
-    pub(super) fn write_below(
+    pub(crate) fn write_below(
         &self,
         path: &str,
         bytes: &[u8],
@@ -145,16 +157,21 @@ impl Folder {
         let fd = openat(&self.fd, name, flags, Bits::S_IRUSR | Bits::S_IWUSR)
             .map_err(InstallError::during(Operation::MakeFile, &path))?;
         let mut file = File::from(fd);
-        file.write_all(bytes)
-            .map_err(InstallError::during::<io::Error>(Operation::Write, &path))?;
-        own(&file, &path, ownership, mode)?;
-        Ok(file)
+        let written = file
+            .write_all(bytes)
+            .map_err(InstallError::during::<io::Error>(Operation::Write, &path))
+            .and_then(|()| own(&file, &path, ownership, mode));
+        if written.is_err() {
+            // Half a secret is none; the first failure is the one to tell.
+            let _ = unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir);
+        }
+        written.map(|()| file)
     }
 }
 
 /// Gives an open file its owner, then its mode: in this order nobody reads it who may not, and chown would
 /// drop set-user-id bits.
-pub(super) fn own(
+pub(crate) fn own(
     file: &File,
     path: &Path,
     ownership: Option<Ownership>,

@@ -18,6 +18,12 @@ mod platform;
 mod root;
 mod stage;
 
+pub(crate) use backing::Wanted;
+pub(crate) use change::{Snapshot, between, of_folder, of_plan};
+pub(crate) use folder::{Folder, Ownership};
+pub(crate) use plan::Planned;
+pub(crate) use stage::write_generation;
+
 pub use accounts::{AccountKind, Accounts, AccountsError, UnknownAccounts};
 pub use backing::{Backing, BackingError, Filesystem};
 pub use change::{Change, ChangeKind};

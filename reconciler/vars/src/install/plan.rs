@@ -17,12 +17,12 @@ pub(super) const ACTIVATION_FOLDER: &str = ".activation";
 
 /// What one file is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Planned {
+pub(crate) struct Planned {
     /// Path below the generation's folder.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// `None` leaves it with the account that writes it.
-    pub(super) ownership: Option<Ownership>,
-    pub(super) mode: Mode,
+    pub(crate) ownership: Option<Ownership>,
+    pub(crate) mode: Mode,
 }
 
 /// Path below the generation's folder.

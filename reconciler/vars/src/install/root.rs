@@ -15,6 +15,8 @@ pub struct SecretsRoot {
     pub link: PathBuf,
     /// The link for what is needed before accounts are made, for example `/run/secrets-for-users`.
     pub users_link: PathBuf,
+    /// The folder of all generations, where it is not `<link>.d`.
+    generations: Option<PathBuf>,
 }
 
 impl SecretsRoot {
@@ -26,6 +28,15 @@ impl SecretsRoot {
         Self {
             link,
             users_link: users_link.into(),
+            generations: None,
+        }
+    }
+
+    /// The places of a link whose generations lie in a folder of any name.
+    pub(crate) fn at(link: impl Into<PathBuf>, folder: impl Into<PathBuf>) -> Self {
+        Self {
+            generations: Some(folder.into()),
+            ..Self::new(link)
         }
     }
 
@@ -34,6 +45,9 @@ impl SecretsRoot {
     /// # Errors
     /// [`InvalidLink`] where the link is not absolute, or has no name.
     pub fn folder(&self) -> Result<PathBuf, InvalidLink> {
+        if let Some(folder) = &self.generations {
+            return Ok(folder.clone());
+        }
         Ok(self.parent()?.join(format!("{}.d", self.name()?)))
     }
 
@@ -44,7 +58,7 @@ impl SecretsRoot {
         })
     }
 
-    pub(super) fn name(&self) -> Result<&str, InvalidLink> {
+    pub(crate) fn name(&self) -> Result<&str, InvalidLink> {
         let name = self.link.file_name().and_then(|name| name.to_str());
         name.ok_or_else(|| InvalidLink {
             path: self.link.clone(),

@@ -41,24 +41,7 @@ pub fn stage(
     }
     let planned = plan(opened.files(), accounts)?;
     let folder = Folder::open_trusted(&root.folder()?)?;
-    let partial = format!("{number}{PARTIAL}");
-    root.remove_folder(&partial)?;
-    let written = write(&folder, &partial, opened, &planned).and_then(|()| {
-        root.remove_folder(&number.to_string())?;
-        let path = root.generation_folder(number)?;
-        renameat(
-            folder.fd(),
-            partial.as_str(),
-            folder.fd(),
-            number.to_string().as_str(),
-        )
-        .map_err(InstallError::during(Operation::Rename, &path))
-    });
-    if let Err(error) = written {
-        // The first failure is the one to tell; `prune` removes what could not be removed now.
-        let _ = root.remove_folder(&partial);
-        return Err(error);
-    }
+    write_generation(root, &folder, number, |folder| write(folder, opened, &planned))?;
     let units = planned.iter().zip(opened.files());
     let units = units
         .map(|(file, (requirement, _))| (file.path.clone(), requirement.restart_units.clone()))
@@ -71,8 +54,32 @@ pub fn stage(
     })
 }
 
-fn write(folder: &Folder, partial: &str, opened: &Opened, planned: &[Planned]) -> Result<(), InstallError> {
-    let folder = folder.make(partial)?;
+/// Makes the folder of a generation, whole or not at all: it has its number only once `write` is done with it.
+pub(crate) fn write_generation(
+    root: &SecretsRoot,
+    folder: &Folder,
+    number: u64,
+    write: impl FnOnce(&Folder) -> Result<(), InstallError>,
+) -> Result<(), InstallError> {
+    let (partial, whole) = (format!("{number}{PARTIAL}"), number.to_string());
+    root.remove_folder(&partial)?;
+    let written = folder
+        .make(&partial)
+        .and_then(|made| write(&made))
+        .and_then(|()| {
+            root.remove_folder(&whole)?;
+            let path = root.generation_folder(number)?;
+            renameat(folder.fd(), partial.as_str(), folder.fd(), whole.as_str())
+                .map_err(InstallError::during(Operation::Rename, &path))
+        });
+    if written.is_err() {
+        // The first failure is the one to tell; `prune` removes what could not be removed now.
+        let _ = root.remove_folder(&partial);
+    }
+    written
+}
+
+fn write(folder: &Folder, opened: &Opened, planned: &[Planned]) -> Result<(), InstallError> {
     for (file, secret) in planned.iter().zip(&opened.secrets) {
         folder.write_below(&file.path, &secret.plaintext, file.ownership, file.mode)?;
     }

@@ -1,0 +1,94 @@
+//! The secrets that the system just built will install by itself: its manifests of sops-nix are opened in memory,
+//! before anything is switched.
+//!
+//! sops-nix learns only at the activation that a secret does not open, and the machine comes up without it. Here
+//! the keys that the manifests name are tried on this host, every owner, group and placeholder is looked up, and
+//! nothing is written.
+
+use super::{PassError, Phase, Reporter, World};
+use crate::text;
+use camino::Utf8Path;
+use reconciler_vars::sops_nix::{
+    DeclaredAccounts, Installation, Manifest, ManifestFinding, Program, Reason, installations, prepare,
+};
+use reconciler_vars::{Accounts, Identities, IdentitySource};
+use std::path::{Path, PathBuf};
+
+/// Opens all of them, or names what would not be installed.
+pub(super) fn open(world: &World, toplevel: &Utf8Path, report: &mut Reporter<'_>) -> Result<(), PassError> {
+    let store = world.settings.nix.store.as_std_path();
+    let found = installations(toplevel.as_std_path(), store);
+    if found.is_empty() {
+        return Ok(());
+    }
+    report.begin(Phase::Preflight);
+    let declared = DeclaredAccounts::of_toplevel(toplevel.as_std_path(), store);
+    let accounts = Accounts::system(world.settings.paths.root.as_std_path())?;
+    let (mut number, mut findings) = (0_usize, Vec::new());
+    for installation in &found {
+        let manifest = Manifest::read(&installation.manifest).map_err(PassError::Manifest)?;
+        let (identities, _) = Identities::load(&keys(world, &manifest));
+        let prepared = prepare(&manifest, &identities, &accounts, installation.passwd);
+        number = number.saturating_add(prepared.len());
+        for finding in prepared.into_findings() {
+            match standing(&finding, installation, &manifest, &declared) {
+                Standing::Refused => findings.push(finding),
+                Standing::Unknown => report.note(format!("not known before the switch: {finding}")),
+                Standing::Declared => {}
+            }
+        }
+    }
+    if !findings.is_empty() {
+        return Err(PassError::Manifests(findings));
+    }
+    report.done(match number {
+        1 => "1 secret of the new system opens".to_owned(),
+        number => format!("{} of the new system open", text::count(number, "secret")),
+    });
+    Ok(())
+}
+
+/// What a finding means before the switch.
+enum Standing {
+    /// It will be so after the switch, too.
+    Refused,
+    /// Only the switch tells.
+    Unknown,
+    /// The new system itself sees to it.
+    Declared,
+}
+
+fn standing(
+    finding: &ManifestFinding,
+    installation: &Installation,
+    manifest: &Manifest,
+    declared: &DeclaredAccounts,
+) -> Standing {
+    match &finding.reason {
+        Reason::Account { kind, name } if declared.has(*kind, name) => Standing::Declared,
+        // A class that says nothing of its accounts may still make them.
+        Reason::Account { .. } if !declared.is_known() => Standing::Unknown,
+        // GnuPG and the clouds' keys are the original program's; whether they open it is not known here.
+        _ if installation.program == Program::Other && finding.may_open_with_other_keys(manifest) => {
+            Standing::Unknown
+        }
+        _ => Standing::Refused,
+    }
+}
+
+/// The keys that a manifest names, as they lie on this host now.
+fn keys(world: &World, manifest: &Manifest) -> Vec<IdentitySource> {
+    let here = |path: &Path| -> PathBuf {
+        match path.to_str() {
+            Some(path) => world.settings.paths.host(path).into(),
+            None => path.to_owned(),
+        }
+    };
+    let ssh = manifest
+        .age_ssh_key_paths
+        .iter()
+        .map(|path| IdentitySource::SshHostKey(here(path)));
+    let file = Path::new(&manifest.age_key_file);
+    let age = (!manifest.age_key_file.is_empty()).then(|| IdentitySource::AgeKeyFile(here(file)));
+    ssh.chain(age).collect()
+}

@@ -1,0 +1,167 @@
+//! Owns the accounts that a built system says it will have. It must never ask the host.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::discover::{inside, store_paths};
+use super::source::read_bounded;
+use crate::install::AccountKind;
+
+/// The users and groups that a toplevel declares, as far as it says so in a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeclaredAccounts {
+    users: BTreeSet<String>,
+    groups: BTreeSet<String>,
+    was_found: bool,
+}
+
+/// What NixOS gives its two programs that make users: `update-users-groups.pl` and `userborn`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Document {
+    users: Vec<Named>,
+    groups: Vec<Named>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Named {
+    name: String,
+}
+
+const LARGEST: u64 = 16 << 20;
+
+impl DeclaredAccounts {
+    /// Reads what there is: the documents `users-groups.json` and `userborn.json` that the activation script and
+    /// the unit of userborn name, the fragments of sysusers.d, and the records that nix-darwin's script makes.
+    pub fn of_toplevel(toplevel: &Path, store: &Path) -> Self {
+        let mut accounts = Self::default();
+        let Ok(store) = store.canonicalize() else {
+            return accounts;
+        };
+        let read = |path: &Path| {
+            let bytes = read_bounded(&inside(path, &store)?, LARGEST).ok()??;
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        for text in ["activate", "etc/systemd/system/userborn.service"]
+            .iter()
+            .filter_map(|path| read(&toplevel.join(path)))
+        {
+            for (_, path) in store_paths(&text, &store) {
+                if path.ends_with("users-groups.json") || path.ends_with("userborn.json") {
+                    accounts.document(read(Path::new(&path)).as_deref());
+                }
+            }
+            accounts.darwin(&text);
+        }
+        let fragments = inside(&toplevel.join("etc/sysusers.d"), &store);
+        let entries = fragments.and_then(|folder| folder.read_dir().ok());
+        for entry in entries.into_iter().flatten().flatten() {
+            if let Some(text) = read(&entry.path()) {
+                accounts.sysusers(&text);
+            }
+        }
+        accounts
+    }
+
+    /// Whether the toplevel says anything of its accounts.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.was_found
+    }
+
+    /// Whether it declares an account.
+    #[must_use]
+    pub fn has(&self, kind: AccountKind, name: &str) -> bool {
+        match kind {
+            AccountKind::User => self.users.contains(name),
+            AccountKind::Group => self.groups.contains(name),
+        }
+    }
+
+    fn document(&mut self, text: Option<&str>) {
+        let Some(document) = text.and_then(|text| serde_json::from_str::<Document>(text).ok()) else {
+            return;
+        };
+        self.was_found = true;
+        self.users
+            .extend(document.users.into_iter().map(|user| user.name));
+        self.groups
+            .extend(document.groups.into_iter().map(|group| group.name));
+    }
+
+    /// sysusers.d(5): `u name …` makes a user and a group of that name, `g name …` a group.
+    fn sysusers(&mut self, text: &str) {
+        for line in text.lines() {
+            let mut words = line.split_whitespace();
+            let (kind, Some(name)) = (words.next().unwrap_or_default(), words.next()) else {
+                continue;
+            };
+            let name = name.trim_matches('"').to_owned();
+            match kind.trim_end_matches('!') {
+                "u" => {
+                    self.was_found = true;
+                    self.groups.insert(name.clone());
+                    self.users.insert(name);
+                }
+                "g" => {
+                    self.was_found = true;
+                    self.groups.insert(name);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// nix-darwin makes records of the directory by `dscl . -create '/Users/NAME'` and `'/Groups/NAME'`.
+    fn darwin(&mut self, text: &str) {
+        for (prefix, names) in [("/Users/", &mut self.users), ("/Groups/", &mut self.groups)] {
+            for (at, _) in text.match_indices(prefix) {
+                let line = text.get(..at).and_then(|before| before.lines().last());
+                if !line.is_some_and(|line| line.contains("dscl . -create")) {
+                    continue;
+                }
+                let rest = text.get(at.saturating_add(prefix.len())..).unwrap_or_default();
+                let end = rest.find(|c: char| !(c.is_alphanumeric() || "._-".contains(c)));
+                let name = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+                if !name.is_empty() {
+                    names.insert(name.to_owned());
+                    self.was_found = true;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_declare_an_account() {
+        let mut accounts = DeclaredAccounts::default();
+        assert!(!accounts.is_known());
+        accounts.document(Some("no document"));
+        assert!(!accounts.is_known());
+        accounts.document(Some(r#"{"mutableUsers":true,"users":[{"name":"web","uid":null}],"groups":[{"name":"www","members":[]}]}"#));
+        accounts.sysusers("# text\nu db - \"Database\" /var/db\ng! tape 7\nm db tape\n");
+        accounts.darwin("dscl . -create '/Users/alice' UniqueID 501\ncp /Users/bob/x .\ndscl . -create '/Groups/staff2'\n");
+        assert!(accounts.is_known());
+        use AccountKind::{Group, User};
+        for (kind, name, expected) in [
+            (User, "web", true),
+            (Group, "web", false),
+            (Group, "www", true),
+            (User, "db", true),
+            (Group, "db", true),
+            (User, "tape", false),
+            (Group, "tape", true),
+            (User, "alice", true),
+            (User, "bob", false),
+            (Group, "staff2", true),
+        ] {
+            assert_eq!(accounts.has(kind, name), expected, "{kind} {name}");
+        }
+    }
+}
