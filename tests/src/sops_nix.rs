@@ -68,7 +68,10 @@ impl SopsNix {
     pub fn manifest(&self, secrets: &[Value], with: Value) {
         let mut manifest = manifest(secrets, &self.path("key.txt"));
         for (key, value) in with.as_object().unwrap() {
-            manifest[key] = value.clone();
+            manifest
+                .as_object_mut()
+                .unwrap()
+                .insert(key.clone(), value.clone());
         }
         self.write("manifest.json", &manifest.to_string());
     }
