@@ -453,7 +453,7 @@ fn a_full_memory_leaves_the_old_secrets_in_force() {
     let ours = Key::of("cinnabar").recipient;
     folder.seal("big.bin", "binary", &CANARY.repeat(30_000), &[&ours]);
     let small = folder.secret("a", "a", "s.json", "json");
-    folder.manifest(&[small.clone()], json!({"useTmpfs": true}));
+    folder.manifest(std::slice::from_ref(&small), json!({"useTmpfs": true}));
     std::fs::rename(folder.path("manifest.json"), folder.path("small")).unwrap();
     folder.manifest(
         &[folder.secret("big", "", "big.bin", "binary"), small],
