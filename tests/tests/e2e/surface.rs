@@ -78,6 +78,7 @@ fn now_has_its_shape() {
     let host = Host::new(&store, &fleet, "cinnabar");
     let shape = [
         "causes",
+        "change",
         "details",
         "generation",
         "head",
