@@ -489,7 +489,11 @@ fn host_keys_open_and_nothing_of_them_is_written() {
         "logging": {"keyImport": true, "secretChanges": false}}),
     );
     let said = folder.run("\"$install\" manifest.json").ended(0).stderr;
-    let recipient = said.split_whitespace().last().unwrap().to_owned();
+    let recipient = said
+        .split_whitespace()
+        .find(|word| word.starts_with("age1"))
+        .unwrap()
+        .to_owned();
     folder.seal("host.json", "json", "{\"a\": \"by the host\"}", &[&recipient]);
     folder.manifest(
         &[folder.secret("a", "a", "host.json", "json")],
