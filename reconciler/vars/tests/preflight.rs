@@ -238,7 +238,7 @@ fn values_that_are_older_than_their_declaration_are_refused() {
     );
     assert_eq!(
         findings(check_entry(&folder, text, "sops").unwrap_err()),
-        [stale.clone()]
+        std::slice::from_ref(&stale)
     );
     std::fs::write(&hash, "00").unwrap();
     assert_eq!(findings(check_entry(&folder, text, "sops").unwrap_err()), [stale]);
