@@ -113,7 +113,7 @@ impl IdentityProblem {
                 "the file is to hold lines like AGE-SECRET-KEY-1…, as age-keygen writes them"
             }
             Self::Plugin { .. } => {
-                "install the plugin for the whole system, or name its folder in identity.plugin_folders"
+                "install the plugin for the whole system, in a folder that only root may write"
             }
         }
     }
