@@ -2,6 +2,7 @@
 
 use camino::Utf8PathBuf;
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Where Nix and the system keep commands when `PATH` does not say: a service has a short one.
@@ -40,6 +41,14 @@ pub struct Environment {
     pub notify: Option<String>,
     /// `SUDO_USER` or `USER`: who is at the keyboard.
     pub user: Option<String>,
+    /// `HOME`.
+    pub home: Option<Utf8PathBuf>,
+    /// Where a person's programs keep their configuration.
+    pub configuration: Option<Utf8PathBuf>,
+    /// `XDG_RUNTIME_DIR`: a person's folder in memory.
+    pub runtime: Option<Utf8PathBuf>,
+    /// `SOPS_AGE_KEY_FILE`.
+    pub sops_age_key_file: Option<Utf8PathBuf>,
 }
 
 impl Environment {
@@ -56,7 +65,20 @@ impl Environment {
             }
         }
         folders.retain(|folder| folder.is_absolute());
+        let home = variable("HOME").map(Utf8PathBuf::from);
+        let usual_configuration = home.as_ref().map(|home| {
+            home.join(match env::consts::OS {
+                "macos" => "Library/Application Support",
+                _ => ".config",
+            })
+        });
         Environment {
+            configuration: variable("XDG_CONFIG_HOME")
+                .map(Utf8PathBuf::from)
+                .or(usual_configuration),
+            home,
+            runtime: variable("XDG_RUNTIME_DIR").map(Utf8PathBuf::from),
+            sops_age_key_file: variable("SOPS_AGE_KEY_FILE").map(Utf8PathBuf::from),
             config: variable("RECONCILER_CONFIG").map(Utf8PathBuf::from),
             folders,
             ssh_agent: variable("SSH_AUTH_SOCK").map(Utf8PathBuf::from),
@@ -74,6 +96,53 @@ impl Environment {
             .collect::<Vec<_>>()
             .join(":")
     }
+}
+
+/// Variables that a person's own tools (nix, git, ssh, gpg) go by. A name that ends in `_` stands for all that
+/// begin so.
+const OF_A_PERSON: [&str; 27] = [
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TERM",
+    "LANG",
+    "LC_",
+    "TZ",
+    "TMPDIR",
+    "NIX_",
+    "XDG_",
+    "GIT_",
+    "SSH_AUTH_SOCK",
+    "SSH_ASKPASS",
+    "GNUPGHOME",
+    "GPG_TTY",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "SSL_CERT_FILE",
+    "http_proxy",
+    "https_proxy",
+    "ftp_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+];
+
+/// The environment of tools that run as the person who typed the command, with `path` as their search path.
+#[must_use]
+pub fn of_a_person(path: &str) -> Vec<(OsString, OsString)> {
+    let wanted = |name: &OsString| {
+        name.to_str().is_some_and(|name| {
+            OF_A_PERSON
+                .iter()
+                .any(|known| name == *known || (known.ends_with('_') && name.starts_with(known)))
+        })
+    };
+    let mut environment: Vec<_> = env::vars_os().filter(|(name, _)| wanted(name)).collect();
+    environment.push(("PATH".into(), path.into()));
+    environment
 }
 
 /// The host's name, up to its first dot.

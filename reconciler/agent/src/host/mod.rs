@@ -8,6 +8,6 @@ mod linux;
 
 #[cfg(target_os = "macos")]
 pub use darwin::{Supervisor, boot_id, bounded, supervisor};
-pub use environment::{Environment, HostError, host_name, system};
+pub use environment::{Environment, HostError, host_name, of_a_person, system};
 #[cfg(target_os = "linux")]
 pub use linux::{Supervisor, boot_id, bounded, supervisor};

@@ -275,7 +275,7 @@ impl Evaluator<'_> {
 
 /// What a failed evaluation means. Nix says `out of memory` when an allocation fails and its collector says
 /// `GC Warning: Out of Memory!` or aborts; both end it in ways that differ by version.
-fn failed(exit: Exit, trace: String, memory: u64) -> EvaluateError {
+pub(super) fn failed(exit: Exit, trace: String, memory: u64) -> EvaluateError {
     let lower = trace.to_lowercase();
     let starved = [
         "out of memory",
@@ -309,7 +309,7 @@ fn summary(trace: &str) -> String {
 }
 
 /// A Nix string literal.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut literal = String::from("\"");
     for c in text.chars() {
         if matches!(c, '"' | '\\' | '$') {
