@@ -25,6 +25,8 @@ pkg-config pkg-config
 /usr/sbin/sshd openssh-server
 age age
 jq jq
+bwrap bubblewrap
+busybox busybox-static
 unshare util-linux
 setpriv util-linux
 pgrep procps

@@ -13,6 +13,7 @@
 
 mod agent;
 mod binary;
+mod desk;
 mod entry;
 mod fleet;
 mod host;
@@ -28,11 +29,12 @@ mod wait;
 
 pub use agent::Agent;
 pub use binary::{example, fixtures, is_root, reconcile, tool};
+pub use desk::Desk;
 pub use entry::{Class, Entry, SYSTEM};
 pub use fleet::Fleet;
 pub use host::Host;
 pub use key::Key;
-pub use output::{Output, run};
+pub use output::{Output, run, run_fed};
 pub use scratch::Scratch;
 pub use server::Server;
 pub use sops_nix::SopsNix;

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 use std::fmt;
-use std::io::{Read, Seek};
+use std::io::{Read, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 /// What a command left.
@@ -24,12 +24,20 @@ pub struct Output {
     pub took: Duration,
 }
 
-/// Runs a command, which has to end within `limit`.
+/// Runs a command with nothing on its standard input; it has to end within `limit`.
 pub fn run(command: &mut Command, limit: Duration) -> Output {
+    run_fed(command, &[], limit)
+}
+
+/// Runs a command with this on its standard input; it has to end within `limit`.
+pub fn run_fed(command: &mut Command, input: &[u8], limit: Duration) -> Output {
+    let mut stdin = tempfile::tempfile().unwrap();
+    stdin.write_all(input).unwrap();
+    stdin.rewind().unwrap();
     let mut stdout = tempfile::tempfile().unwrap();
     let mut stderr = tempfile::tempfile().unwrap();
     command
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(stdout.try_clone().unwrap())
         .stderr(stderr.try_clone().unwrap());
     let began = Instant::now();

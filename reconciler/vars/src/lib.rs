@@ -9,6 +9,7 @@ pub mod audit;
 mod backend;
 mod declared;
 mod fleet_kind;
+pub mod generators;
 mod identity;
 mod install;
 mod mode;

@@ -17,6 +17,11 @@ pub enum ReaderKind {
 }
 
 impl ReaderKind {
+    /// Where the key of one of them is, below the fleet's directory.
+    pub fn key_file(self, name: &str) -> String {
+        format!("sops/{}/{name}/key.json", self.folder())
+    }
+
     /// The folder's name, both beside a secret and below `sops/`.
     pub(crate) fn folder(self) -> &'static str {
         match self {
@@ -134,8 +139,9 @@ fn listed(
     Ok(names)
 }
 
-fn key(tree: &dyn Tree, kind: ReaderKind, name: String) -> Result<Reader, ReadersError> {
-    let path = format!("sops/{}/{name}/key.json", kind.folder());
+/// The keys of one machine or person.
+pub(crate) fn key(tree: &dyn Tree, kind: ReaderKind, name: String) -> Result<Reader, ReadersError> {
+    let path = kind.key_file(&name);
     let Some(bytes) = tree.read(&path)? else {
         return Err(ReadersError::NoKey { kind, name, path });
     };

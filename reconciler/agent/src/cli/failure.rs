@@ -1,7 +1,7 @@
 //! What a command fails with, how it is printed, and the exit code it has.
 
 use super::style::{Paint, Stream, Style};
-use super::vars::{CheckError, DecryptError};
+use super::vars::{AdminError, CheckError, DecryptError};
 use crate::activation::RunnerError;
 use crate::config::{ConfigError, SettingsError, UnusableConfig};
 use crate::daemon::{AskError, LockError, ServeError, WorkerError};
@@ -66,6 +66,8 @@ pub(super) enum CliError {
     Decrypt(#[from] DecryptError),
     #[error(transparent)]
     Check(#[from] CheckError),
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     #[error("{name} was never active on this machine")]
     NeverActive { name: String },
     #[error("cannot ask the nix-daemon what is in the store")]
@@ -100,6 +102,7 @@ impl CliError {
             CliError::Poll(_) | CliError::Fetch(_) => Outcome::FetchFailed,
             CliError::Decrypt(error) => error.outcome(),
             CliError::Check(error) => error.outcome(),
+            CliError::Admin(error) => error.outcome(),
             CliError::Host(_)
             | CliError::Runtime(_)
             | CliError::World(_)
@@ -146,6 +149,7 @@ impl CliError {
             CliError::Poll(error) => error.failures.0.iter().find_map(|failure| failure.error.hint()),
             CliError::Decrypt(error) => error.hint().map(str::to_owned),
             CliError::Check(error) => error.hint(),
+            CliError::Admin(error) => error.hint(),
             error if denied(error) => text("the agent's files are root's: try it with sudo"),
             _ => None,
         }
@@ -162,6 +166,7 @@ impl CliError {
         let details = match self {
             CliError::Decrypt(error) => error.details(),
             CliError::Check(error) => error.details(),
+            CliError::Admin(error) => error.details(),
             _ => Vec::new(),
         };
         print(

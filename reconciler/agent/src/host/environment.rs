@@ -41,6 +41,14 @@ pub struct Environment {
     pub notify: Option<String>,
     /// `SUDO_USER` or `USER`: who is at the keyboard.
     pub user: Option<String>,
+    /// `HOME`.
+    pub home: Option<Utf8PathBuf>,
+    /// Where a person's programs keep their configuration.
+    pub configuration: Option<Utf8PathBuf>,
+    /// `XDG_RUNTIME_DIR`: a person's folder in memory.
+    pub runtime: Option<Utf8PathBuf>,
+    /// `SOPS_AGE_KEY_FILE`.
+    pub sops_age_key_file: Option<Utf8PathBuf>,
 }
 
 impl Environment {
@@ -57,7 +65,20 @@ impl Environment {
             }
         }
         folders.retain(|folder| folder.is_absolute());
+        let home = variable("HOME").map(Utf8PathBuf::from);
+        let usual_configuration = home.as_ref().map(|home| {
+            home.join(match env::consts::OS {
+                "macos" => "Library/Application Support",
+                _ => ".config",
+            })
+        });
         Environment {
+            configuration: variable("XDG_CONFIG_HOME")
+                .map(Utf8PathBuf::from)
+                .or(usual_configuration),
+            home,
+            runtime: variable("XDG_RUNTIME_DIR").map(Utf8PathBuf::from),
+            sops_age_key_file: variable("SOPS_AGE_KEY_FILE").map(Utf8PathBuf::from),
             config: variable("RECONCILER_CONFIG").map(Utf8PathBuf::from),
             folders,
             ssh_agent: variable("SSH_AUTH_SOCK").map(Utf8PathBuf::from),

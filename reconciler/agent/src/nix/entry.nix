@@ -217,12 +217,19 @@ let
   };
   generator = declared: {
     share = declared.share or false;
-    files = builtins.mapAttrs (_: varsFile) (declared.files or { });
+    files = builtins.mapAttrs (_: varsFile) (answers (declared.prompts or { }) // declared.files or { });
     dependencies =
       let dependencies = declared.dependencies or [ ];
       in if builtins.isList dependencies then map text dependencies else builtins.attrNames dependencies;
-    validationHash = textOrNull (declared.validationHash or null);
+    # A native fleet may leave the hashing to us; clan has done it.
+    validationHash =
+      if declared.validationHash or null != null || declared.validation or null == null
+      then textOrNull (declared.validationHash or null)
+      else builtins.hashString "sha256" (builtins.toJSON declared.validation);
   };
+  # The answer to a prompt that is kept is a file of its own.
+  answers = prompts: builtins.listToAttrs (map (name: { inherit name; value = { }; })
+    (builtins.filter (name: prompts.${name}.persist or false) (builtins.attrNames prompts)));
   vars =
     let
       generators =

@@ -275,7 +275,7 @@ impl Evaluator<'_> {
 
 /// What a failed evaluation means. Nix says `out of memory` when an allocation fails and its collector says
 /// `GC Warning: Out of Memory!` or aborts; both end it in ways that differ by version.
-fn failed(exit: Exit, trace: String, memory: u64) -> EvaluateError {
+pub(super) fn failed(exit: Exit, trace: String, memory: u64) -> EvaluateError {
     let lower = trace.to_lowercase();
     let starved = [
         "out of memory",

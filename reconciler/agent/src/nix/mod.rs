@@ -1,6 +1,7 @@
 //! Everything that is asked of Nix: the evaluation of the entry, the build, profiles and GC roots.
 
 mod build;
+mod checkout;
 mod closure;
 mod entry;
 mod evaluate;
@@ -11,6 +12,7 @@ mod survey;
 mod tools;
 
 pub use build::{BuildError, Built, Fresh, build};
+pub use checkout::{Checkout, CheckoutError, Script};
 pub use closure::{ClosureError, closure};
 pub use entry::{Clan, Derivation, Entry, Metadata};
 pub use evaluate::{EvaluateError, Evaluator, Limits, SourceTree, UnusableEntry};

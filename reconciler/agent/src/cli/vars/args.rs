@@ -1,5 +1,6 @@
 //! The arguments of `reconcile vars`, as clap reads them and `docs/commands.md` shows them.
 
+use super::admin::{GenerateOptions, GetOptions, ListOptions, RekeyOptions, SetOptions};
 use super::check::CheckOptions;
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
@@ -10,6 +11,16 @@ pub(in crate::cli) enum VarsVerb {
     Check(CheckOptions),
     /// Print what a sops or age file holds, opened with this machine's keys
     Decrypt(DecryptOptions),
+    /// List the values that the fleet declares, and who may read them
+    List(ListOptions),
+    /// Print one value
+    Get(GetOptions),
+    /// Set one value: standard input, or what is typed
+    Set(SetOptions),
+    /// Make the values that are missing or stale
+    Generate(GenerateOptions),
+    /// Encrypt every secret to those who may read it: its links say who
+    Rekey(RekeyOptions),
 }
 
 #[derive(Debug, Args)]
