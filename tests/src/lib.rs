@@ -35,7 +35,7 @@ pub use fleet::Fleet;
 pub use host::Host;
 pub use key::Key;
 pub use output::{Output, run, run_fed};
-pub use scratch::Scratch;
+pub use scratch::{Scratch, write};
 pub use server::Server;
 pub use sops_nix::SopsNix;
 pub use store::Store;

@@ -36,6 +36,11 @@ impl Scratch {
     }
 }
 
+/// Writes a file that a test needs and no fleet or host has.
+pub fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         // Kept to be looked at, where somebody asks for it.

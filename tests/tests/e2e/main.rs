@@ -9,6 +9,7 @@
 )]
 
 mod build;
+mod check;
 mod converge;
 mod crash;
 mod evaluate;

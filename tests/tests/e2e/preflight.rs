@@ -99,3 +99,68 @@ fn spoiled(says: &str, hint: &str, spoil: impl FnOnce(&str) -> String) {
     stage.fleet.write(&token.secret(), &spoil(&text));
     stage.refuses_commit(14, &[&token.secret(), says], Some(hint));
 }
+
+#[test]
+fn a_value_that_is_older_than_what_it_is_declared_for() {
+    let stage = Stage::new();
+    let token = Var::per_machine("cinnabar", "web", "token");
+    token.encrypt(&stage.fleet, "hunter2", &["cinnabar"]);
+    stage
+        .fleet
+        .write("vars/per-machine/cinnabar/web/.validation-hash", "00");
+    let entry = Entry::nixos().generators("{ web = { validationHash = \"11\"; files.token = { }; }; }");
+    let says = [
+        "1 value is missing, stale",
+        "vars/per-machine/cinnabar/web/.validation-hash is stale",
+    ];
+    stage.refuses_entry(
+        &entry,
+        14,
+        &says,
+        Some("reconcile vars generate cinnabar --generator web"),
+    );
+}
+
+#[test]
+fn a_secret_that_opens_and_does_not_say_so() {
+    let stage = Stage::new();
+    let token = Var::per_machine("cinnabar", "web", "token");
+    token.encrypt(&stage.fleet, "hunter2", &["cinnabar"]);
+    let text = stage.fleet.read(&token.secret());
+    let (own, other) = (Key::of("cinnabar").recipient, Key::of("electrum").recipient);
+    stage.fleet.write(&token.secret(), &text.replace(&own, &other));
+    let entry = Entry::nixos().generators("{ web.files.token = { }; }");
+    let says = [
+        token.secret().as_str(),
+        "does not name it among its recipients",
+        &other,
+    ]
+    .map(str::to_owned);
+    stage.refuses_entry(
+        &entry,
+        14,
+        &says.each_ref().map(String::as_str),
+        Some("reconcile vars rekey"),
+    );
+}
+
+#[test]
+fn what_administrators_alone_read_has_to_be_there_too() {
+    let stage = Stage::new();
+    let entry = Entry::nixos()
+        .generators("{ web.files = { password.deploy = false; luks.neededFor = \"partitioning\"; }; }");
+    let (password, luks) = (
+        Var::per_machine("cinnabar", "web", "password"),
+        Var::per_machine("cinnabar", "web", "luks"),
+    );
+    let says = [
+        format!("{} is missing", password.secret()),
+        format!("{} is missing", luks.secret()),
+    ];
+    stage.refuses_entry(
+        &entry,
+        14,
+        &says.each_ref().map(String::as_str),
+        Some("vars generate cinnabar --generator web"),
+    );
+}

@@ -44,7 +44,7 @@ pub enum Defect {
         linked: Linked,
     },
     /// Somebody who is not linked can open it.
-    #[error("is encrypted to {holder} ({key}), and is not linked to it")]
+    #[error("is encrypted to {holder} ({key}), and no link names it")]
     NotLinked { holder: Holder, key: PublicKey },
     /// Nobody knows whose key it is encrypted to.
     #[error("is encrypted to {key}, a key of nobody in the fleet")]
@@ -206,8 +206,8 @@ fn shown_key(key: Option<&PublicKey>) -> String {
 
 fn shown_link(linked: &Linked) -> &'static str {
     match linked {
-        Linked::ByLink => ", and is linked to it",
-        Linked::ByGroup => ", and is linked to it by a group",
+        Linked::ByLink => ", although a link names it",
+        Linked::ByGroup => ", although a linked group has it",
         Linked::ByDeclaration => ", which declares it",
         Linked::ByStore => "",
     }

@@ -83,13 +83,17 @@ impl Finding {
             | Defect::UnknownRecipient { .. }
             | Defect::NotDeployed { .. }
             | Defect::Sidecar { .. } => self.rekey(kind),
-            Defect::RemovedMachine { machine } => {
-                format!(
+            Defect::RemovedMachine { machine } => match kind {
+                FleetKind::Clan => format!(
                     "git rm {} && {}, then change the value",
                     word(&self.link_of(machine)),
                     kind.rekey_all()
-                )
-            }
+                ),
+                FleetKind::Native => format!(
+                    "reconcile vars rekey --remove-machine {}, then change the value",
+                    word(&machine.name)
+                ),
+            },
             Defect::NoLinks => {
                 let link = format!("{}/users/NAME", folder(path));
                 format!(
@@ -112,7 +116,10 @@ impl Finding {
                 (FleetKind::Clan, ReaderKind::User) => {
                     format!("clan secrets users add {} <public key>", word(&holder.name))
                 }
-                (FleetKind::Native, _) => format!("write their public key to {path}"),
+                (FleetKind::Native, _) => {
+                    let name = word(&holder.name);
+                    format!("reconcile vars rekey --add-{} {name}=<public key>", holder.kind)
+                }
             },
             Defect::KeyFile(_) => {
                 format!("write {path} as [{{\"publickey\": \"age1…\", \"type\": \"age\"}}]")
