@@ -265,14 +265,14 @@ pub(crate) fn dotenv() -> impl Strategy<Value = String> {
     })
 }
 
-/// A random INI file.
+/// A random INI file, without the quotes and backslashes that sops writes so that it reads something else.
 pub(crate) fn ini() -> impl Strategy<Value = String> {
     let value = prop_oneof![
         "[a-z ]{0,8}",
-        "`[ -_a-~]{0,8}`",
+        r"`[ !#-&(-\[\]-_a-~]{0,8}`",
         "\"\"\"[a-z\n#;=]{1,8}\"\"\"",
         "'[a-z ]{0,5}'",
-        "[!-~]{0,8}"
+        r"[!#-&(-\[\]-_a-~]{0,8}"
     ];
     let comment = select(vec!["", "", "", "; clear\n", "# sops:enc\n", "; two\n; lines\n"]);
     let key = (comment.clone(), "[a-z]{1,4}(_enc|_clear)?", value);
