@@ -144,8 +144,11 @@ fn open_leaf(
     let sealed = match leaf {
         // What cannot be opened was never sealed: sops of old left comments alone. No MAC covers them either way.
         Leaf::Comment(comment) | Leaf::ItemComment(comment) => {
-            let text = std::str::from_utf8(&comment.text);
-            let opened = text.ok().and_then(|text| value::open(key, text, &context).ok());
+            let text = std::str::from_utf8(&comment.text).unwrap_or_default();
+            // sops itself may have written it below another key than the one it was sealed at.
+            let opened = spot
+                .contexts()
+                .find_map(|context| value::open(key, text, &context).ok());
             return Ok(Made::Comment(match opened {
                 Some(value::Opened {
                     made: Made::Comment(opened),

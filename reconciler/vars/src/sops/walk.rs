@@ -48,6 +48,17 @@ impl Spot<'_> {
     }
 }
 
+impl Spot<'_> {
+    /// The same, and what those of the maps around it are authenticated with, the innermost first.
+    pub(super) fn contexts(&self) -> impl Iterator<Item = String> {
+        (0..=self.path.len()).rev().map(|length| {
+            let mut context = self.path.get(..length).unwrap_or_default().join(":");
+            context.push(':');
+            context
+        })
+    }
+}
+
 /// The same tree with what `visit` made of each leaf. Nulls are not visited.
 pub(super) fn branch<'a, E>(
     entries: &'a [Entry],

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use reconciler_vars::{Identities, IdentitySource};
 
@@ -45,10 +45,27 @@ impl Lab {
 
     /// Runs a tool in the folder; what it printed.
     pub(crate) fn run(&self, name: &str, arguments: &[&str]) -> Vec<u8> {
+        let output = self.output(name, arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{name} {arguments:?}: {} {said}",
+            output.status
+        );
+        output.stdout
+    }
+
+    /// The same of a tool that may well fail; what it printed, if it did not.
+    pub(crate) fn try_run(&self, name: &str, arguments: &[&str]) -> Option<Vec<u8>> {
+        let output = self.output(name, arguments);
+        output.status.success().then_some(output.stdout)
+    }
+
+    fn output(&self, name: &str, arguments: &[&str]) -> Output {
         let program = find_tool(name).unwrap_or_else(|| {
             panic!("{name} is neither in the folder that RECONCILE_TEST_TOOLS names nor in PATH; this test needs the real one")
         });
-        let output = Command::new(program)
+        Command::new(program)
             .args(arguments)
             .current_dir(self.folder())
             .stdin(Stdio::null())
@@ -59,14 +76,7 @@ impl Lab {
             .env("SOPS_AGE_KEY_FILE", self.path("machine.txt"))
             .env("SOPS_AGE_SSH_PRIVATE_KEY_FILE", self.path("host"))
             .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "{name} {arguments:?}: {} {said}",
-            output.status
-        );
-        output.stdout
+            .unwrap()
     }
 
     pub(crate) fn line(&self, name: &str, arguments: &[&str]) -> String {
@@ -121,8 +131,8 @@ impl Lab {
         self.run("sops", &all.concat())
     }
 
-    /// Seals with real sops, in the store's own syntax, by a creation rule of these lines.
-    pub(crate) fn seal_as(&self, bytes: &[u8], format: &str, rule: &[&str]) -> Vec<u8> {
+    /// Seals with real sops, in the store's own syntax, by a creation rule of these lines; where sops can.
+    pub(crate) fn try_seal_as(&self, bytes: &[u8], format: &str, rule: &[&str]) -> Option<Vec<u8>> {
         self.write("plain", bytes);
         let lines: String = rule.iter().map(|line| format!("    {line}\n")).collect();
         let config = format!("creation_rules:\n  - path_regex: .\n{lines}");
@@ -135,11 +145,16 @@ impl Lab {
             format,
             "plain",
         ];
-        self.run("sops", &[&["--config", "config.yaml"], &types[..]].concat())
+        self.try_run("sops", &[&["--config", "config.yaml"], &types[..]].concat())
     }
 
-    /// Opens with real sops, into the store's own syntax.
-    pub(crate) fn open_as(&self, sealed: &[u8], format: &str) -> Vec<u8> {
+    pub(crate) fn seal_as(&self, bytes: &[u8], format: &str, rule: &[&str]) -> Vec<u8> {
+        self.try_seal_as(bytes, format, rule)
+            .unwrap_or_else(|| panic!("sops does not seal this {format} by {rule:?}"))
+    }
+
+    /// Opens with real sops, into the store's own syntax; where sops can.
+    pub(crate) fn try_open_as(&self, sealed: &[u8], format: &str) -> Option<Vec<u8>> {
         self.write("sealed", sealed);
         let types = [
             "decrypt",
@@ -149,6 +164,11 @@ impl Lab {
             format,
             "sealed",
         ];
-        self.run("sops", &types)
+        self.try_run("sops", &types)
+    }
+
+    pub(crate) fn open_as(&self, sealed: &[u8], format: &str) -> Vec<u8> {
+        self.try_open_as(sealed, format)
+            .unwrap_or_else(|| panic!("sops does not open this {format}"))
     }
 }

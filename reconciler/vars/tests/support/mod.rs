@@ -6,6 +6,7 @@
     reason = "a test's own helpers may fail loudly"
 )]
 
+pub(crate) mod documents;
 pub(crate) mod lab;
 
 use std::fs;

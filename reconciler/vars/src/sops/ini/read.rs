@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
 
     /// A key and what follows its `=` or `:`. A mere dash would be numbered, and is refused.
     fn key(&self, line: &'a str) -> Result<(&'a str, &'a str), SopsError> {
-        let long = line.len() > 6 && line.starts_with("\"\"\"");
+        let long = line.len() >= 6 && line.starts_with("\"\"\"");
         let quote = if long {
             "\"\"\""
         } else if line.starts_with('"') {
@@ -180,7 +180,7 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self, rest: &str) -> Result<String, SopsError> {
         let rest = rest.trim_start();
-        let quote = if rest.len() > 3 && rest.starts_with("\"\"\"") {
+        let quote = if rest.starts_with("\"\"\"") {
             "\"\"\""
         } else if rest.starts_with('`') {
             "`"

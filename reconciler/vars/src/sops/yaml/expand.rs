@@ -56,7 +56,13 @@ impl Expansion<'_> {
         };
         let mut comments = comments.into_iter().peekable();
         let (mut entries, mut items) = (Branch::new(), Vec::new());
-        for (position, Slot { key, value, anchor }) in slots.into_iter().enumerate() {
+        for (
+            position,
+            Slot {
+                key, value, anchor, ..
+            },
+        ) in slots.into_iter().enumerate()
+        {
             while let Some((_, comment)) = comments.next_if(|(before, _)| *before <= position) {
                 if is_map {
                     entries.push(Entry::Comment(comment));

@@ -35,6 +35,7 @@ pub(super) struct Slot {
     /// `None` in a list.
     pub(super) key: Option<String>,
     pub(super) value: Value,
+    pub(super) begin: Position,
     /// The name under which an alias asks for the value; 0 for none.
     pub(super) anchor: usize,
 }
@@ -74,17 +75,11 @@ pub(super) struct Found {
 }
 
 impl Document {
-    /// The column at which an entry of a container stands; in flow style that of the entry itself.
-    pub(super) fn column(&self, place: &Place) -> usize {
-        let container = self.containers.get(place.container);
-        match container {
-            Some(Container {
-                is_map: false,
-                column: Some(column),
-                ..
-            }) => *column,
-            _ => place.begin.1,
-        }
+    /// The column at which an entry of a block stands; in flow style columns mean nothing.
+    pub(super) fn column(&self, place: &Place) -> Option<usize> {
+        let container = self.containers.get(place.container)?;
+        let column = container.column?;
+        Some(if container.is_map { place.begin.1 } else { column })
     }
 
     /// A container and those around it, the innermost first.

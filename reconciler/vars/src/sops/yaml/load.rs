@@ -258,7 +258,12 @@ impl<'a> Loader<'a> {
             begin,
             end,
         });
-        found.slots.push(Slot { key, value, anchor });
+        found.slots.push(Slot {
+            key,
+            value,
+            begin,
+            anchor,
+        });
     }
 }
 
