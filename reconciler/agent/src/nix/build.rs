@@ -11,6 +11,9 @@ use std::time::Duration;
 /// How many lines of a failed build's log are told.
 const LOG_LINES: usize = 10;
 
+/// How many derivations that a log calls failed are kept.
+const CULPRITS: usize = 64;
+
 /// A toplevel that was built, and cannot be collected while the connection that built it is open.
 #[derive(Debug, Clone)]
 pub struct Built {
@@ -122,7 +125,10 @@ pub async fn build(
     let mut culprits = Vec::new();
     let mut sink = |event: Event| {
         if let Event::Line(line) = &event {
-            culprits.extend(culprit(&line.plain()));
+            // A builder can say such a line as often as it likes.
+            if culprits.len() < CULPRITS {
+                culprits.extend(culprit(&line.plain()));
+            }
         }
         progress.apply(&event);
         on_event(&event, &progress);

@@ -98,7 +98,7 @@ pub(in crate::cli) struct RekeyOptions {
     /// Take a machine's key away; it may then read nothing any more
     #[arg(long, value_name = "MACHINE")]
     pub(in crate::cli) remove_machine: Vec<String>,
-    /// Give a person a key, or another one: an age recipient or an SSH key
+    /// Give a person a key, or another one: an age recipient
     #[arg(long, value_name = "USER=KEY")]
     pub(in crate::cli) add_user: Vec<NamedKey>,
     /// Take a person's key away; they may then read nothing any more
