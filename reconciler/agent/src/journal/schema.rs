@@ -2,12 +2,16 @@
 
 use super::JournalError;
 use camino::Utf8Path;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::os::unix::fs::OpenOptionsExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The format this version writes. A new one reads every older one; an older agent refuses a newer one.
 pub const VERSION: i64 = 1;
+
+/// How long another one's work on the journal is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(10);
 
 const SCHEMA: &str = "
     CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -46,7 +50,7 @@ impl Journal {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let journal = Journal::connect(path, flags)?;
+        let mut journal = Journal::connect(path, flags)?;
         journal.migrate(path)?;
         Ok(journal)
     }
@@ -79,14 +83,11 @@ impl Journal {
                 .open(path);
         }
         let connection = Connection::open_with_flags(path, flags).map_err(opening)?;
-        connection
-            .busy_timeout(Duration::from_secs(10))
-            .map_err(opening)?;
+        connection.busy_timeout(PATIENCE).map_err(opening)?;
         connection
             .execute_batch(
                 // A small page cache: the journal is a few hundred rows, and the agent idles for months.
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-                 PRAGMA cache_size = -256;",
+                "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -256;",
             )
             .map_err(opening)?;
         Ok(Journal { connection })
@@ -110,16 +111,42 @@ impl Journal {
         Ok(found)
     }
 
-    fn migrate(&self, path: &Utf8Path) -> Result<(), JournalError> {
+    /// Makes the tables where there are none.
+    ///
+    /// Several may come first at once. The way to a write-ahead log is refused at once, and not after the usual
+    /// wait, to one of two that are on it, since each would wait for the other: who is refused tries again.
+    fn migrate(&mut self, path: &Utf8Path) -> Result<(), JournalError> {
+        let opening = |source| JournalError::Open {
+            path: path.to_owned(),
+            source,
+        };
+        let since = Instant::now();
+        loop {
+            match self.connection.execute_batch("PRAGMA journal_mode = WAL") {
+                Err(error)
+                    if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                        && since.elapsed() < PATIENCE =>
+                {
+                    std::thread::sleep(PAUSE);
+                }
+                done => break done.map_err(opening)?,
+            }
+        }
         if self.version(path)? == 0 {
-            self.connection
-                .execute_batch(&format!(
-                    "BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
-                ))
-                .map_err(|source| JournalError::Open {
-                    path: path.to_owned(),
-                    source,
-                })?;
+            let transaction = self
+                .connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .map_err(opening)?;
+            // Somebody else may have been faster.
+            let found: i64 = transaction
+                .query_row("PRAGMA user_version", [], |row| row.get(0))
+                .map_err(opening)?;
+            if found == 0 {
+                transaction
+                    .execute_batch(&format!("{SCHEMA} PRAGMA user_version = {VERSION};"))
+                    .map_err(opening)?;
+            }
+            transaction.commit().map_err(opening)?;
         }
         Ok(())
     }
@@ -148,6 +175,20 @@ mod tests {
             Journal::open_existing(&path),
             Err(JournalError::Newer { .. })
         ));
+    }
+
+    #[test]
+    fn many_may_be_the_first() {
+        for _ in 0..50 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = Utf8Path::from_path(folder.path()).unwrap().join("journal.db");
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| Journal::open(&path).unwrap());
+                    scope.spawn(|| Journal::open_existing(&path).unwrap());
+                }
+            });
+        }
     }
 
     #[test]
