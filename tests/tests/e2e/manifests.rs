@@ -1,1 +1,84 @@
-//! placeholder
+//! The secrets that a system installs by itself: the manifests of what was just built open before the switch, or
+//! nothing is switched.
+
+use reconciler_tests::{Entry, Fleet, Host, Key, SopsNix, Store};
+use serde_json::{Value, json};
+
+/// A toplevel whose activation script calls sops-nix's program with the manifest beside its entry.
+fn entry() -> Entry {
+    Entry::custom("").toplevel(
+        "let\n\
+         manifest = builtins.toFile \"manifest.json\" (builtins.replaceStrings [ \"@file@\" ] [ \"${./s.json}\" ] \
+         (builtins.readFile ./manifest.json));\n\
+         program = derivation { name = \"sops-install-secrets\"; inherit system; builder = \"/bin/sh\"; args = [ \"-c\" \
+         ''PATH=/usr/bin:/bin; mkdir -p $out/bin; echo >$out/bin/reconcile; \
+         ln -s reconcile $out/bin/sops-install-secrets'' ]; };\n\
+         in derivation { inherit name system; builder = \"/bin/sh\";\n\
+         script = ''\n#!/bin/sh\n[ -e \"$RECONCILER_ROOT/never\" ] && ${program}/bin/sops-install-secrets ${manifest}\n\
+         echo x >>\"$RECONCILER_ROOT/activations\"\n'';\n\
+         args = [ \"-c\" ''PATH=/usr/bin:/bin; mkdir -p $out/bin; printf %s \"$script\" >$out/bin/activate; \
+         chmod +x $out/bin/activate'' ]; }",
+    )
+}
+
+/// Writes the manifest and what it names, sealed for one machine.
+fn declare(fleet: &Fleet, secrets: &[Value], reader: &str) {
+    let desk = SopsNix::new();
+    desk.seal(
+        "s.json",
+        "json",
+        "{\"a\": \"canary-of-a\", \"b\": \"canary-of-b\"}",
+        &[&Key::of(reader).recipient],
+    );
+    fleet.write("machines/cinnabar/s.json", &desk.read("s.json"));
+    let manifest = json!({
+        "secrets": secrets, "templates": [], "placeholderBySecretName": {},
+        "secretsMountPoint": "/run/secrets.d", "symlinkPath": "/run/secrets", "keepGenerations": 1,
+        "sshKeyPaths": [], "ageKeyFile": "/var/lib/sops-nix/key.txt", "ageSshKeyPaths": [],
+    });
+    fleet.write("machines/cinnabar/manifest.json", &manifest.to_string());
+}
+
+fn secret(name: &str, key: &str) -> Value {
+    json!({
+        "name": name, "key": key, "sopsFile": "@file@", "format": "json", "mode": "0400",
+        "path": format!("/run/secrets/{name}"), "owner": "root", "group": "root",
+    })
+}
+
+#[test]
+fn a_system_whose_secrets_do_not_open_is_not_switched_to() {
+    let (store, fleet) = (Store::new(), Fleet::new());
+    fleet.declare("cinnabar", &entry());
+    declare(&fleet, &[secret("one", "a"), secret("two", "b")], "cinnabar");
+    fleet.publish("two secrets");
+    let host = Host::new(&store, &fleet, "cinnabar");
+    host.run(&["now"])
+        .ended(0)
+        .says("2 secrets of the new system open");
+    let before = host.picture(&store);
+
+    // Sealed for somebody else.
+    declare(&fleet, &[secret("one", "a")], "electrum");
+    fleet.publish("not for this machine");
+    for arguments in [&["now"][..], &["plan"]] {
+        host.run(arguments).ended(14).says("one").never_says("canary-of");
+    }
+    assert_eq!(host.picture(&store), before);
+
+    // A key that the file does not have, told beside the one that it has.
+    declare(&fleet, &[secret("one", "a"), secret("three", "c")], "cinnabar");
+    fleet.publish("a key that is not there");
+    host.run(&["now"]).ended(14).says("three").never_says("canary-of");
+    assert_eq!(host.picture(&store), before);
+
+    declare(
+        &fleet,
+        &[secret("one", "a"), secret("two", "b"), secret("again", "a")],
+        "cinnabar",
+    );
+    fleet.publish("mended");
+    host.run(&["now"])
+        .ended(0)
+        .says("3 secrets of the new system open");
+}
