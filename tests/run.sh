@@ -7,6 +7,7 @@
 #   fmt        the sources are formatted
 #   clippy     no warning of the compiler or of clippy
 #   unit       unit and property tests, and each crate's tests against the real tools
+#   daemons    the client of the nix-daemon against newer ones, unpacked into a cache (RECONCILE_TEST_CACHE)
 #   e2e        whole passes against real git and a real nix-daemon
 #   systemd    the service on a host with a real systemd: kills, restarts, power cuts (root)
 #   demo       examples/demo.sh
@@ -24,6 +25,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 . tests/lib/install.sh
+. tests/lib/daemons.sh
 . tests/lib/lanes.sh
 . tests/lib/report.sh
 
@@ -35,7 +37,7 @@ export PATH
 target=${CARGO_TARGET_DIR:-target}
 debug=$(realpath -m "$target")/debug
 
-known="fmt clippy unit e2e systemd demo doc fuzz property deny house"
+known="fmt clippy unit daemons e2e systemd demo doc fuzz property deny house"
 for name; do
     case " $known " in
     *" $name "*) ;;

@@ -56,6 +56,18 @@ lane_e2e() {
     tests -p reconciler-tests
 }
 
+# The client's live tests once more, each time against another Nix. Debian's own is in the unit lane.
+lane_daemons() {
+    tried=
+    for release in trixie sid; do
+        folder=$(daemon_of "$release") || { echo "skipped: the Nix of Debian $release cannot be had here"; continue; }
+        echo "summary: $("$folder/nix-daemon" --version)"
+        PATH=$folder:$PATH tests -p nix-daemon-client --test live
+        tried=1
+    done
+    [ -n "$tried" ] || skip "no other Nix can be had here"
+}
+
 lane_systemd() {
     can_be_root || skip "only root can start a host with a systemd of its own, and there is no sudo"
     built
