@@ -3,15 +3,16 @@
 measure_closure() {
     local ours='' theirs='' found expected
     about "closure: $paths text paths"
-    # Each refers to two before it: a graph as wide as it is deep.
+    # Layers of a hundred, each text refers to two of the layer before: a graph as wide as it is deep.
     cat >"$home/closure.nix" <<NIX
 let
   text = name: references: builtins.toFile name (builtins.concatStringsSep "\n" references);
-  chain = builtins.foldl'
-    (made: index: made ++ [ (text "text-\${toString index}" ([ (toString index) ]
-      ++ (if index == 0 then [ ] else [ (builtins.elemAt made (index - 1)) (builtins.elemAt made (index / 2)) ]))) ])
-    [ ] (builtins.genList (index: index) $paths);
-in builtins.elemAt chain ($paths - 1)
+  layer = before: number: builtins.genList (index: text "text-\${toString number}-\${toString index}"
+    ([ (toString (number * 100 + index)) ] ++ (if number == 0 then [ ] else
+      [ (builtins.elemAt before index) (builtins.elemAt before ((index * 7) - 100 * ((index * 7) / 100))) ]))) 100;
+  last = builtins.foldl' (before: number: let made = layer before number; in builtins.deepSeq made made) [ ]
+    (builtins.genList (number: number) ($paths / 100));
+in text "root" last
 NIX
     root=$(in_nix nix-instantiate --eval --read-write-mode "$home/closure.nix" | tr -d '"')
     expected=$(in_nix nix path-info -r "$root" | wc -l)

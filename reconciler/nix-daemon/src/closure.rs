@@ -4,18 +4,16 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::client::Client;
 use crate::error::{Connection, Error};
-use crate::link::{Answer, LinkError};
+use crate::link::{Answer, Link, LinkError};
 use crate::operation::Operation;
 use crate::path_info::PathInfo;
 use crate::request::{QueryPathInfo, encode};
 use crate::store_path::StorePath;
-use crate::write::{Encoder, write_all};
+use crate::write::{Encoder, WriteError, write_all, write_some};
 
-/// How many queries are under way at once.
-///
-/// A window of eight already keeps a daemon busy. All of them, at their longest, must fit into the smallest
-/// socket buffer there is (8 KiB on macOS), or both sides could wait for the other to read.
-const WINDOW: usize = 16;
+/// How many queries are under way at once. A handful keeps a daemon busy; more of them let both sides work through
+/// many between two changes of process, where processors are scarce.
+const WINDOW: usize = 256;
 
 /// Paths to ask about, and what is made of the answers.
 trait Inquiry: Send {
@@ -116,22 +114,21 @@ impl Client {
     async fn inquire(&mut self, inquiry: &mut dyn Inquiry) -> Result<(), Error> {
         let operation = Operation::QueryPathInfo;
         let mut link = self.take(operation).await?;
-        let mut asked: VecDeque<StorePath> = VecDeque::new();
+        let mut questions = Questions::default();
         loop {
             // Half a window at a time: fewer writes.
-            if asked.len() <= WINDOW / 2 {
-                let mut out = Encoder::default();
-                while asked.len() < WINDOW
+            if questions.asked.len() <= WINDOW / 2 {
+                while questions.asked.len() < WINDOW
                     && let Some(path) = inquiry.next()
                 {
-                    encode(&QueryPathInfo(&path), &mut out);
-                    asked.push_back(path);
+                    questions.add(path);
                 }
-                write_all(&mut link.sink, out.as_slice(), link.patience)
-                    .await
-                    .map_err(|error| LinkError::from(error).during(operation))?;
             }
-            let Some(path) = asked.pop_front() else { break };
+            let path = questions
+                .next(&mut link)
+                .await
+                .map_err(|error| LinkError::from(error).during(operation))?;
+            let Some(path) = path else { break };
             let answer = link
                 .answer(&QueryPathInfo(&path), &mut ())
                 .await
@@ -150,5 +147,46 @@ impl Client {
         }
         self.put_back(link);
         Ok(())
+    }
+}
+
+/// Questions that were asked, or are about to be, and have no answer yet.
+#[derive(Default)]
+struct Questions {
+    /// The paths, and with how many bytes sent each was asked.
+    asked: VecDeque<(StorePath, u64)>,
+    unsent: Encoder,
+    sent: u64,
+}
+
+impl Questions {
+    fn add(&mut self, path: StorePath) {
+        encode(&QueryPathInfo(&path), &mut self.unsent);
+        let end = self.sent + self.unsent.as_slice().len() as u64;
+        self.asked.push_back((path, end));
+    }
+
+    /// Sends what the daemon takes, and tells whose answer comes next.
+    ///
+    /// A daemon that is busy answering takes no questions, and it answers only as long as somebody reads: so
+    /// nothing is waited for but the question whose answer is due, which finds the daemon idle.
+    async fn next(&mut self, link: &mut Link) -> Result<Option<StorePath>, WriteError> {
+        if !self.unsent.as_slice().is_empty() {
+            let taken = write_some(&mut link.sink, self.unsent.as_slice()).await?;
+            self.advance(taken);
+        }
+        let Some((path, end)) = self.asked.pop_front() else {
+            return Ok(None);
+        };
+        if end > self.sent {
+            write_all(&mut link.sink, self.unsent.as_slice(), link.patience).await?;
+            self.advance(self.unsent.as_slice().len());
+        }
+        Ok(Some(path))
+    }
+
+    fn advance(&mut self, taken: usize) {
+        self.sent += taken as u64;
+        self.unsent.forget(taken);
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Integers are 64 bits, little endian; a string is its length, its bytes, and zeros up to a multiple of eight.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -47,6 +50,11 @@ impl Encoder {
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// Drops the first `count` bytes, which were sent.
+    pub(crate) fn forget(&mut self, count: usize) {
+        self.bytes.drain(..count.min(self.bytes.len()));
+    }
 }
 
 /// Why bytes could not be put onto the socket.
@@ -55,6 +63,27 @@ pub(crate) enum WriteError {
     Io(io::Error),
     /// The other side took no byte for this long.
     Stalled(Duration),
+}
+
+/// Writes what the other side takes now, possibly nothing; returns how much that was.
+pub(crate) async fn write_some(sink: &mut Sink, bytes: &[u8]) -> Result<usize, WriteError> {
+    let mut written = 0;
+    poll_fn(|context| {
+        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+            match Pin::new(&mut *sink).poll_write(context, rest) {
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(Err(WriteError::Io(io::ErrorKind::WriteZero.into())));
+                }
+                Poll::Ready(Ok(count)) => written += count,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(WriteError::Io(error))),
+                Poll::Pending => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await?;
+    sink.flush().await.map_err(WriteError::Io)?;
+    Ok(written)
 }
 
 /// Writes everything, as long as the other side takes some of it at least every `patience`.
