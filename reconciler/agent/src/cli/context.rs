@@ -8,8 +8,10 @@ use crate::daemon::Station;
 use crate::host::{self, Environment};
 use crate::journal::Journal;
 use crate::pass::{World, WorldError, source_settings};
+use crate::secrets;
 use crate::source::Source;
 use camino::Utf8PathBuf;
+use reconciler_vars::Identities;
 use std::future::Future;
 
 /// The context of one command.
@@ -52,17 +54,26 @@ impl Context {
         Ok(config::read(&self.config, &host)?)
     }
 
-    /// The keys of this machine: those of its configuration, or where it has none yet, the usual ones.
-    pub(super) fn identity(&self) -> Result<Identity, CliError> {
-        match self.settings() {
-            Ok(settings) => Ok(settings.identity),
+    /// The keys of this machine: `first`, which a person names, those of its configuration, or where it has none
+    /// yet, the usual ones, and those that the entry named in the newest evaluation.
+    pub(super) fn identities(&self, first: &[Utf8PathBuf]) -> Result<Identities, CliError> {
+        let settings = match self.settings() {
+            Ok(settings) => settings,
             Err(CliError::Config(UnusableConfig::Read(ConfigError::Missing { .. })))
                 if self.config == DEFAULT_FILE =>
             {
-                Ok(Identity::default())
+                return Ok(secrets::load(first, &Identity::default(), &[]));
             }
-            Err(error) => Err(error),
-        }
+            Err(error) => return Err(error),
+        };
+        // Where the journal is root's, a person with keys of their own needs none of its names.
+        let journal = self.journal(&settings).ok().flatten();
+        let named = journal.and_then(|journal| secrets::recorded(&journal).ok());
+        Ok(secrets::load(
+            first,
+            &settings.identity,
+            &named.unwrap_or_default(),
+        ))
     }
 
     /// Opens everything that a pass needs.

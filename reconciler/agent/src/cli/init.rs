@@ -8,9 +8,8 @@ use crate::config::{self, Settings, UnusableConfig};
 use crate::durable::{self, Lasting};
 use crate::exit::Outcome;
 use crate::host;
-use crate::secrets::sources;
+use crate::secrets;
 use crate::text;
-use reconciler_vars::Identities;
 
 pub(super) fn run(context: &Context, options: &InitOptions) -> Result<Outcome, CliError> {
     let file = &context.config;
@@ -46,7 +45,7 @@ pub(super) fn run(context: &Context, options: &InitOptions) -> Result<Outcome, C
         settings.machine, settings.fleet.branch
     ))?;
 
-    let (identities, _) = Identities::load(&sources(&settings.identity, &[]));
+    let identities = secrets::load(&[], &settings.identity, &[]);
     match identities.recipients().first() {
         Some(info) => page::text(&format!("secrets for it are encrypted to {}\n", info.recipient))?,
         None => page::text("it has no key that opens secrets yet: `reconcile keys` says where it looks\n")?,

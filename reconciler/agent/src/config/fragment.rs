@@ -48,6 +48,7 @@ pub(super) struct TrustFragment {
 pub(super) struct IdentityFragment {
     pub(super) ssh_host_keys: Option<Vec<String>>,
     pub(super) age_keys: Option<Vec<String>>,
+    pub(super) plugin_folders: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -130,7 +131,13 @@ impl Fragment {
                 timeout
             ),
             trust: overlay!(self.trust, over.trust, commits, allowed_signers, history),
-            identity: overlay!(self.identity, over.identity, ssh_host_keys, age_keys),
+            identity: overlay!(
+                self.identity,
+                over.identity,
+                ssh_host_keys,
+                age_keys,
+                plugin_folders
+            ),
             paths: overlay!(self.paths, over.paths, root, state, run, secrets, profile),
             nix: overlay!(self.nix, over.nix, daemon, store, state, evaluator_user),
             policies_below: self.policies_below.into_iter().chain(self.policy).collect(),

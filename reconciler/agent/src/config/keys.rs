@@ -107,13 +107,19 @@ pub const KEYS: &[Key] = &[
         "identity.ssh_host_keys",
         "list of paths",
         "[\"/etc/ssh/ssh_host_ed25519_key\"]",
-        "SSH host keys that open secrets, converted as ssh-to-age does.",
+        "SSH host keys that open secrets: ed25519 as ssh-to-age converts them and as they are, RSA as they are.",
     ),
     key(
         "identity.age_keys",
         "list of paths",
         "[\"/var/lib/sops-nix/key.txt\"]",
-        "age key files that open secrets. Of both lists those that exist are tried, in order.",
+        "age key files that open secrets. Those that exist are tried before the SSH host keys, in order.",
+    ),
+    key(
+        "identity.plugin_folders",
+        "list of paths",
+        "/run/current-system/sw/bin and the system's own",
+        "Where the programs of age plugins are looked for. Whoever may write to one may not be anybody but root.",
     ),
     key(
         "paths.root",

@@ -138,6 +138,8 @@ pub struct Identity {
     pub ssh_host_keys: Vec<Utf8PathBuf>,
     /// age key files.
     pub age_keys: Vec<Utf8PathBuf>,
+    /// Where the programs of age plugins are looked for, if not in the usual folders.
+    pub plugin_folders: Option<Vec<Utf8PathBuf>>,
 }
 
 /// The SSH host keys of a machine that names none.
@@ -150,6 +152,7 @@ impl Default for Identity {
         Identity {
             ssh_host_keys: SSH_HOST_KEYS.map(Utf8PathBuf::from).into(),
             age_keys: AGE_KEYS.map(Utf8PathBuf::from).into(),
+            plugin_folders: None,
         }
     }
 }
@@ -288,6 +291,10 @@ impl Settings {
             identity: Identity {
                 ssh_host_keys: list("identity.ssh_host_keys", identity.ssh_host_keys, &SSH_HOST_KEYS)?,
                 age_keys: list("identity.age_keys", identity.age_keys, &AGE_KEYS)?,
+                plugin_folders: identity
+                    .plugin_folders
+                    .map(|folders| list("identity.plugin_folders", Some(folders), &[]))
+                    .transpose()?,
             },
             paths: Paths {
                 state: host("paths.state", paths.state, "/var/lib/reconciler")?,

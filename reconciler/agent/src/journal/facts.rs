@@ -52,6 +52,23 @@ impl Journal {
         self.set_fact("policy", text)
     }
 
+    /// The key files that the entry of the newest evaluation named.
+    pub fn identities(&self) -> Result<Vec<String>, JournalError> {
+        // What cannot be read names nothing; the next evaluation writes it anew.
+        Ok(self
+            .fact("identities")?
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default())
+    }
+
+    /// Keeps the key files that an entry names.
+    pub fn set_identities(&self, paths: &[String]) -> Result<(), JournalError> {
+        if self.identities()? == paths {
+            return Ok(());
+        }
+        self.set_fact("identities", &serde_json::Value::from(paths).to_string())
+    }
+
     /// The failure of the revision that was tried last, if it failed.
     pub fn failure(&self) -> Result<Option<Failure>, JournalError> {
         // A record of an unknown shape is no failure to remember: trying again is always safe.

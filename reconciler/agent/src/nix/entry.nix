@@ -203,6 +203,24 @@ let
     checks = attempt null (outputs.clanInternals.cliChecks or [ ]);
   };
 
+  # Key files with which the machine's own tools open secrets: sops-nix, agenix, clan's backends. None is forced
+  # but by itself: what one module throws is no reason to lose the keys of another.
+  identityPaths =
+    let
+      path = value: let one = attempt null (textOrNull value); in if one == null then [ ] else [ one ];
+      paths = values: let list = builtins.tryEval values; in
+        if list.success then builtins.concatLists (map path list.value) else [ ];
+      inherit (found) config;
+      given =
+        path (config.sops.age.keyFile or null)
+        ++ paths (config.sops.age.sshKeyPaths or [ ])
+        ++ paths (config.age.identityPaths or [ ])
+        ++ (if clan != null && builtins.elem secretStore [ "sops" "age" ] && clan.uploadDirectory != null
+            then [ "${clan.uploadDirectory}/key.txt" ] else [ ]);
+    in
+    if found ? config then builtins.foldl' (seen: one: if builtins.elem one seen then seen else seen ++ [ one ]) [ ] given
+    else [ ];
+
   # ---- Vars.
 
   varsFile = file: {
@@ -246,7 +264,7 @@ let
     system = textOrNull found.system;
     tags = map text (declared.tags or clanTags);
     roles = declared.roles or clanRoles;
-    inherit vars clan;
+    inherit vars clan identityPaths;
   };
 
   toplevel = found.toplevel;

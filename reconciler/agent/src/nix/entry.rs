@@ -50,6 +50,9 @@ pub struct Metadata {
     pub vars: Option<Declared>,
     /// What clan knows of it, in a clan fleet.
     pub clan: Option<Clan>,
+    /// Key files of the machine with which its own tools open secrets: age keys or SSH keys, in order.
+    #[serde(default)]
+    pub identity_paths: Vec<String>,
 }
 
 impl Metadata {

@@ -97,6 +97,9 @@ pub(super) async fn pass(
     });
 
     report.begin(Phase::Preflight);
+    for warning in secrets::keys(world, entry.metadata())? {
+        report.note(warning);
+    }
     let requirements = secrets::requirements(world, revision, entry.metadata())?;
     let outlook = Outlook {
         running: observe(&world.settings, surface, &secrets::root(world)).current,

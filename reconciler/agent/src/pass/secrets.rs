@@ -3,7 +3,7 @@
 use super::evaluate::join;
 use super::{PassError, World};
 use crate::nix::Metadata;
-use crate::secrets::{FleetTree, sources};
+use crate::secrets::FleetTree;
 use crate::source::Revision;
 use reconciler_vars::{
     Accounts, Identities, Opened, Requirements, SecretsRoot, UnknownAccounts, preflight, preflight_of, stage,
@@ -46,6 +46,25 @@ pub(super) fn requirements(
     })
 }
 
+/// Remembers which keys an entry names, as a machine that boots needs them before anything is evaluated. What is
+/// wrong with the machine's key files that are used all the same.
+pub(super) fn keys(world: &World, metadata: &Metadata) -> Result<Vec<String>, PassError> {
+    let host = |path: &String| world.settings.paths.host(path).into_string();
+    let named: Vec<_> = metadata.identity_paths.iter().map(host).collect();
+    world.journal.set_identities(&named)?;
+    let identities = identities(world)?;
+    let warnings = identities.warnings().iter();
+    Ok(warnings
+        .map(|warning| format!("{warning}; {}", warning.hint()))
+        .collect())
+}
+
+/// The keys of this machine: those of its configuration, then those that the newest entry names.
+fn identities(world: &World) -> Result<Identities, PassError> {
+    let named = crate::secrets::recorded(&world.journal)?;
+    Ok(crate::secrets::load(&[], &world.settings.identity, &named))
+}
+
 /// Opens every secret that is required at a revision, or names each one that does not open.
 pub(super) fn open(
     world: &World,
@@ -53,14 +72,7 @@ pub(super) fn open(
     requirements: &Requirements,
     metadata: Option<&Metadata>,
 ) -> Result<Opened, PassError> {
-    let named = metadata
-        .and_then(|metadata| metadata.clan.as_ref())
-        .and_then(|clan| clan.age_key_file.clone());
-    let named: Vec<_> = named
-        .map(|path| world.settings.paths.host(&path))
-        .into_iter()
-        .collect();
-    let (identities, _) = Identities::load(&sources(&world.settings.identity, &named));
+    let identities = identities(world)?;
     let mirror = world.source.mirror()?;
     let view = mirror.tree(revision.oid())?;
     let view = match view.directory(&folder(world, metadata)) {

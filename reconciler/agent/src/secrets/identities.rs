@@ -1,37 +1,55 @@
 //! Which private keys this machine has, in the order they are tried.
 
 use crate::config::Identity;
+use crate::journal::{Journal, JournalError};
 use camino::Utf8PathBuf;
-use reconciler_vars::IdentitySource;
+use reconciler_vars::{Identities, IdentitySource, Plugins};
 
 /// Key files that a person names: of which kind each is, its content says.
 #[must_use]
 pub fn named(files: &[Utf8PathBuf]) -> Vec<IdentitySource> {
     files
         .iter()
-        .map(|path| IdentitySource::KeyFile(path.clone().into()))
+        .map(|path| IdentitySource::KeyFile(path.into()))
         .collect()
 }
 
 /// The configured keys, then those that the entry names besides.
 #[must_use]
 pub fn sources(identity: &Identity, named: &[Utf8PathBuf]) -> Vec<IdentitySource> {
-    let mut sources: Vec<IdentitySource> = identity
+    let age = identity
         .age_keys
         .iter()
-        .map(|path| IdentitySource::AgeKeyFile(path.clone().into()))
-        .collect();
-    sources.extend(
-        identity
-            .ssh_host_keys
-            .iter()
-            .map(|path| IdentitySource::SshHostKey(path.clone().into())),
-    );
+        .map(|path| IdentitySource::AgeKeyFile(path.into()));
+    let ssh = identity
+        .ssh_host_keys
+        .iter()
+        .map(|path| IdentitySource::SshHostKey(path.into()));
+    let mut sources: Vec<IdentitySource> = age.chain(ssh).collect();
     for path in named {
-        let source = IdentitySource::AgeKeyFile(path.clone().into());
-        if !sources.contains(&source) {
-            sources.push(source);
+        if !sources.iter().any(|source| source.path() == path) {
+            sources.push(IdentitySource::KeyFile(path.into()));
         }
     }
     sources
+}
+
+/// Loads keys: those of `first`, which a person named, then those of the machine.
+#[must_use]
+pub fn load(first: &[Utf8PathBuf], identity: &Identity, named: &[Utf8PathBuf]) -> Identities {
+    let mut keys = self::named(first);
+    keys.extend(sources(identity, named));
+    let plugins = match &identity.plugin_folders {
+        Some(folders) => Plugins::default().in_folders(folders.iter().map(Into::into).collect()),
+        None => Plugins::default(),
+    };
+    Identities::load_with(&keys, &plugins).0
+}
+
+/// The key files that the entry of the newest evaluation named, below the host's root.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub fn recorded(journal: &Journal) -> Result<Vec<Utf8PathBuf>, JournalError> {
+    Ok(journal.identities()?.into_iter().map(Utf8PathBuf::from).collect())
 }

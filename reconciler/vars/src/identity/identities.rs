@@ -114,9 +114,7 @@ impl Identities {
     }
 
     fn add(&mut self, source: &IdentitySource, plugins: &Plugins) {
-        let (IdentitySource::AgeKeyFile(path)
-        | IdentitySource::SshHostKey(path)
-        | IdentitySource::KeyFile(path)) = source;
+        let path = source.path();
         let file = match keyfile::read(path) {
             Ok(file) => file,
             Err(problem) => return self.problems.push(problem),
@@ -124,8 +122,9 @@ impl Identities {
         let before = (self.keys.len(), self.plugins.len());
         let is_ssh = matches!(source, IdentitySource::SshHostKey(_)) || ssh::is_private_key(&file.bytes);
         if ssh::is_public_key(&file.bytes) {
-            self.problems
-                .push(IdentityProblem::PublicKey { path: path.clone() });
+            self.problems.push(IdentityProblem::PublicKey {
+                path: path.to_owned(),
+            });
         } else if is_ssh {
             let problem = self.add_ssh_key(path, &file.bytes).err();
             self.problems.extend(problem);

@@ -2,7 +2,7 @@
 //! never hold a private one.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where an identity may be found.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -14,6 +14,14 @@ pub enum IdentitySource {
     SshHostKey(PathBuf),
     /// Either of them, as its first line says.
     KeyFile(PathBuf),
+}
+
+impl IdentitySource {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        let (Self::AgeKeyFile(path) | Self::SshHostKey(path) | Self::KeyFile(path)) = self;
+        path
+    }
 }
 
 /// What kind of identity it is.

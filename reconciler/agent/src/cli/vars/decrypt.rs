@@ -5,10 +5,9 @@ use crate::cli::context::Context;
 use crate::cli::failure::CliError;
 use crate::cli::page;
 use crate::exit::Outcome;
-use crate::secrets;
 use camino::Utf8Path;
 use reconciler_vars::sops::LARGEST_FILE;
-use reconciler_vars::{Format, Identities, IdentityProblem, SopsError, decrypt, decrypt_file};
+use reconciler_vars::{Format, IdentityProblem, SopsError, decrypt, decrypt_file};
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -86,10 +85,9 @@ impl DecryptError {
 
 pub(super) fn run(context: &Context, options: &DecryptOptions) -> Result<Outcome, CliError> {
     let (file, bytes) = read(&options.file)?;
-    let mut sources = secrets::named(&options.identity);
-    sources.extend(secrets::sources(&context.identity()?, &[]));
-    let (identities, problems) = Identities::load(&sources);
+    let identities = context.identities(&options.identity)?;
     if identities.is_empty() {
+        let problems = identities.problems().to_vec();
         return Err(DecryptError::NoIdentity { file, problems }.into());
     }
     let opened = match Format::of_path(options.file.as_str()) {
