@@ -12,7 +12,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use reconciler_vars::{
-    Identities, IdentityKind, IdentityProblem, IdentitySource, PluginProblem, ssh_public_key_to_recipient,
+    Identities, IdentityKind, IdentityProblem, IdentitySource, IdentityWarning, PluginProblem,
+    ssh_public_key_to_recipient,
 };
 use support::{fixture, identity_of_plugin};
 
@@ -154,4 +155,41 @@ fn a_bad_line_does_not_hide_a_good_one() {
     fs::write(&path, format!("AGE-PLUGIN-TPM-1QQ\n{good}\n")).unwrap();
     let (identities, problems) = Identities::load(&[IdentitySource::AgeKeyFile(path)]);
     assert_eq!((identities.recipients().len(), problems.len()), (1, 1));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test lays out its own files")]
+fn a_key_that_others_can_read_is_used_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key.txt");
+    fs::copy(fixture("keys/machine.txt"), &path).unwrap();
+    let load = || Identities::load(&[IdentitySource::AgeKeyFile(path.clone())]).0;
+    for (mode, told) in [
+        (0o600, false),
+        (0o400, false),
+        (0o640, true),
+        (0o604, true),
+        (0o620, true),
+    ] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let identities = load();
+        assert_eq!(identities.recipients().len(), 1);
+        let expected = IdentityWarning::OpenToOthers {
+            path: path.clone(),
+            mode,
+        };
+        let expected: &[_] = if told { &[expected] } else { &[] };
+        assert_eq!(identities.warnings(), expected, "{mode:o}");
+    }
+    if unix::unistd::geteuid().is_root() {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
+        assert!(matches!(
+            load().warnings(),
+            [IdentityWarning::OthersOwn { owner: 65534, .. }]
+        ));
+    }
+    // A file without a key needs no warning.
+    fs::write(&path, "# nothing\n").unwrap();
+    assert!(load().warnings().is_empty());
 }

@@ -15,6 +15,7 @@ mod crash;
 mod evaluate;
 mod fetch;
 mod generate;
+mod keys;
 mod local;
 mod manifests;
 mod plan;
