@@ -16,6 +16,8 @@ pub enum Class {
     Custom,
     /// The example's nix-darwin toplevel.
     Darwin,
+    /// A toplevel by system-manager's contract.
+    SystemManager,
 }
 
 /// An entry of `reconciler.machines`.
@@ -57,6 +59,14 @@ impl Entry {
                  args = [ \"-c\" ''PATH=/usr/bin:/bin; mkdir -p $out/bin; printf %s \"$script\" >$out/bin/activate; \
                  chmod +x $out/bin/activate'' ]; }}"
             ),
+        )
+    }
+
+    /// A machine of the class `system-manager`: its folder `root` has `etc`, `copies`, `masked`, `replaced`, `fault`.
+    #[must_use]
+    pub fn system_manager() -> Entry {
+        Entry::of(Class::SystemManager, "").built_by(
+            "engine=${../../classes/system-manager} declared=${./root}\n. ${../../classes/system-manager/build}\n",
         )
     }
 
@@ -114,6 +124,7 @@ impl Entry {
             Class::Nixos => "nixos",
             Class::Custom => "custom",
             Class::Darwin => "darwin",
+            Class::SystemManager => "system-manager",
         };
         let tags = self
             .tags

@@ -1,6 +1,6 @@
 //! A fleet: a repository that is worked in, and the bare one that it is pushed to.
 
-use crate::binary::{example, tool};
+use crate::binary::{example, fixtures, tool};
 use crate::entry::Entry;
 use crate::output::{Output, run};
 use crate::scratch::Scratch;
@@ -53,6 +53,7 @@ impl Fleet {
             &fleet.work().join("toplevel.nix"),
         );
         copy(&example().join("toplevels"), &fleet.work().join("toplevels"));
+        copy(&fixtures().join("toplevels"), &fleet.work().join("classes"));
         // Flushing every disk of the machine that tests is not what is tested.
         let script = "toplevels/nixos/bin/switch-to-configuration";
         fleet.write(script, &fleet.read(script).replace("|| sync\n", "|| :\n"));

@@ -1,7 +1,7 @@
 //! A machine in a folder: its configuration, its keys, and the command line on it.
 
 use crate::agent::Agent;
-use crate::binary::{reconcile, tool};
+use crate::binary::{fixtures, reconcile, tool};
 use crate::fleet::Fleet;
 use crate::key::Key;
 use crate::output::{Output, run};
@@ -54,6 +54,26 @@ impl Host {
         }
         host.set("policy.probe_grace", "\"1s\"");
         host
+    }
+
+    /// Puts a program of the fixtures before the host's own of that name.
+    pub fn install(&self, program: &str) {
+        let to = self.tools.path().join("bin").join(program);
+        std::fs::copy(fixtures().join("bin").join(program), &to).unwrap();
+        std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Lets the host have a systemd: its mark, and a `systemctl` with a memory.
+    pub fn with_systemd(&self) {
+        self.install("systemctl");
+        std::fs::create_dir_all(self.path("run/systemd/system")).unwrap();
+    }
+
+    /// How a unit is, as its `systemctl` says.
+    #[must_use]
+    pub fn unit(&self, name: &str) -> String {
+        let state = self.path("run/systemd/memory/state").join(name);
+        std::fs::read_to_string(state).map_or_else(|_| "unknown".to_owned(), |state| state.trim().to_owned())
     }
 
     /// Sets a key of the configuration to a value in TOML's own writing.

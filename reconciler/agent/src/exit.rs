@@ -23,7 +23,7 @@ pub enum Outcome {
     FetchFailed,
     /// The entry could not be evaluated.
     EvaluationFailed,
-    /// A secret is missing or does not open.
+    /// A secret is missing or does not open, or something stands in the way of the toplevel.
     PreflightFailed,
     /// The toplevel could not be built.
     BuildFailed,
@@ -106,7 +106,7 @@ impl Outcome {
             Outcome::Refused => "refused: trust",
             Outcome::FetchFailed => "fetch failed",
             Outcome::EvaluationFailed => "evaluation failed",
-            Outcome::PreflightFailed => "vars preflight failed",
+            Outcome::PreflightFailed => "preflight failed: vars, or something in the way of the toplevel",
             Outcome::BuildFailed => "build failed",
             Outcome::Reverted => "activation failed; reverted",
             Outcome::RevertFailed => "revert failed: needs a person",
@@ -146,7 +146,7 @@ mod tests {
         11 refused            refused: trust
         12 fetch-failed       fetch failed
         13 evaluation-failed  evaluation failed
-        14 preflight-failed   vars preflight failed
+        14 preflight-failed   preflight failed: vars, or something in the way of the toplevel
         15 build-failed       build failed
         16 reverted           activation failed; reverted
         17 revert-failed      revert failed: needs a person

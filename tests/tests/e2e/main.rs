@@ -29,6 +29,7 @@ mod secrets;
 mod service;
 mod sops_nix;
 mod surface;
+mod system_manager;
 
 #[test]
 fn no_file_is_forgotten() {

@@ -15,7 +15,7 @@ use camino::Utf8Path;
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, timeout};
 
 /// How often the result is looked for at first, and at the most: small beside any activation, and a read of a
@@ -120,6 +120,18 @@ impl Launcher {
                 Err(error)
             }
         }
+    }
+
+    /// Whether a step was begun in this boot.
+    #[must_use]
+    pub fn is_begun(&self, folder: &Utf8Path, step: &str) -> bool {
+        Files::of(folder, step).is_begun(&self.boot_id)
+    }
+
+    /// When a step was begun, be it in this boot or before it.
+    #[must_use]
+    pub fn began(&self, folder: &Utf8Path, step: &str) -> Option<SystemTime> {
+        Files::of(folder, step).started.metadata().ok()?.modified().ok()
     }
 
     /// The end of what an activation wrote.

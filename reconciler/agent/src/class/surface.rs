@@ -1,11 +1,13 @@
 //! The one surface of every class that this agent activates.
 
-use super::{Class, custom, nixos};
+use super::{Amiss, Class, Obstacle, Site, custom, nixos, system_manager};
 use crate::config::{NixSettings, Paths};
+use crate::durable::DurableError;
 use crate::process::Exit;
 use crate::transaction::{Failure, Health};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
+use std::time::SystemTime;
 
 /// What an activation script is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +62,8 @@ pub enum BootEntry {
 pub enum Surface {
     /// NixOS.
     Nixos,
+    /// system-manager, on a Linux that is not NixOS.
+    SystemManager,
     /// A toplevel with a `bin/activate`.
     Custom,
 }
@@ -71,7 +75,18 @@ impl Surface {
         match class {
             Class::Nixos => Some(Surface::Nixos),
             Class::Custom => Some(Surface::Custom),
-            Class::Darwin | Class::HomeManager | Class::SystemManager => None,
+            Class::SystemManager => Some(Surface::SystemManager),
+            Class::Darwin | Class::HomeManager => None,
+        }
+    }
+
+    /// The class that this is the surface of.
+    #[must_use]
+    pub fn class(self) -> Class {
+        match self {
+            Surface::Nixos => Class::Nixos,
+            Surface::SystemManager => Class::SystemManager,
+            Surface::Custom => Class::Custom,
         }
     }
 
@@ -80,6 +95,7 @@ impl Surface {
     pub fn profile(self, nix: &NixSettings, paths: &Paths) -> Utf8PathBuf {
         paths.profile.clone().unwrap_or_else(|| match self {
             Surface::Nixos => nixos::profile(nix),
+            Surface::SystemManager => system_manager::profile(nix),
             Surface::Custom => custom::profile(nix),
         })
     }
@@ -89,6 +105,7 @@ impl Surface {
     pub fn invocation(self, toplevel: &Utf8Path, action: Action) -> Option<Invocation> {
         match self {
             Surface::Nixos => Some(nixos::invocation(toplevel, action)),
+            Surface::SystemManager => system_manager::invocation(toplevel, action),
             Surface::Custom => custom::invocation(toplevel, action),
         }
     }
@@ -99,7 +116,7 @@ impl Surface {
     pub fn dry_run(self, toplevel: &Utf8Path) -> Option<Invocation> {
         match self {
             Surface::Nixos => Some(nixos::dry_run(toplevel)),
-            Surface::Custom => None,
+            Surface::SystemManager | Surface::Custom => None,
         }
     }
 
@@ -108,6 +125,7 @@ impl Surface {
     pub fn judge(self, exit: Exit, log: &str) -> Judgement {
         match self {
             Surface::Nixos => nixos::judge(exit, log),
+            Surface::SystemManager => system_manager::judge(exit, log),
             Surface::Custom => custom::judge(exit),
         }
     }
@@ -117,7 +135,56 @@ impl Surface {
     pub fn current(self, paths: &Paths, profile: &Utf8Path) -> Option<Utf8PathBuf> {
         match self {
             Surface::Nixos => nixos::current(paths),
-            Surface::Custom => custom::current(profile),
+            // Its profile is set only after everything of it was seen to be in place.
+            Surface::SystemManager | Surface::Custom => custom::current(profile),
+        }
+    }
+
+    /// What stands in the way of activating a toplevel: asked before anything is touched.
+    #[must_use]
+    pub fn obstacles(self, site: &Site<'_>, toplevel: &Utf8Path) -> Vec<Obstacle> {
+        match self {
+            Surface::SystemManager => system_manager::obstacles(site, toplevel),
+            Surface::Nixos | Surface::Custom => Vec::new(),
+        }
+    }
+
+    /// What has to be seen to before an activation is started.
+    pub fn before(self, site: &Site<'_>) -> Result<(), DurableError> {
+        match self {
+            Surface::SystemManager => system_manager::before(site),
+            Surface::Nixos | Surface::Custom => Ok(()),
+        }
+    }
+
+    /// What has to be seen to before what ran is activated again, of a `toplevel` that was activated `since`.
+    pub fn before_return(
+        self,
+        site: &Site<'_>,
+        toplevel: &Utf8Path,
+        since: SystemTime,
+    ) -> Result<(), DurableError> {
+        match self {
+            Surface::SystemManager => system_manager::own_up(site, toplevel, since),
+            Surface::Nixos | Surface::Custom => Ok(()),
+        }
+    }
+
+    /// What of a toplevel is not in place, or does not run: asked of the host, whatever the activation says of
+    /// itself. Classes whose activation can be believed have nothing to add.
+    pub async fn amiss(self, site: &Site<'_>, toplevel: &Utf8Path) -> Vec<Amiss> {
+        match self {
+            Surface::SystemManager => system_manager::amiss(site, toplevel).await,
+            Surface::Nixos | Surface::Custom => Vec::new(),
+        }
+    }
+
+    /// A root of the garbage collector that others expect to lead where the profile does.
+    #[must_use]
+    pub fn companion_root(self, nix: &NixSettings) -> Option<Utf8PathBuf> {
+        match self {
+            Surface::SystemManager => Some(system_manager::root(nix)),
+            Surface::Nixos | Surface::Custom => None,
         }
     }
 
@@ -139,7 +206,7 @@ impl Surface {
     pub fn boot_entry(self, paths: &Paths, toplevel: &Utf8Path) -> BootEntry {
         match self {
             Surface::Nixos => nixos::boot_entry(paths, toplevel),
-            Surface::Custom => BootEntry::Unverified,
+            Surface::SystemManager | Surface::Custom => BootEntry::Unverified,
         }
     }
 }

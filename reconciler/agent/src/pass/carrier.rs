@@ -2,7 +2,8 @@
 
 use super::{PassError, Phase, Reporter, World, probes, secrets};
 use crate::activation::{End, Launcher};
-use crate::class::{Action, Judgement, Surface};
+use crate::class::{Action, Amiss, Judgement, Surface, Weight};
+use crate::durable::DurableError;
 use crate::host;
 use crate::nix::{NixTools, Profile};
 use crate::transaction::{Activation, Carrier, Effect, Event, Failure, Health, Intent};
@@ -10,6 +11,7 @@ use camino::Utf8Path;
 use jiff::Timestamp;
 use reconciler_policies::Policy;
 use reconciler_vars::{SecretsRoot, UnknownAccounts};
+use std::time::SystemTime;
 
 /// Performs effects on this host.
 pub(super) struct HostCarrier<'a, 'r> {
@@ -46,14 +48,20 @@ impl Carrier for HostCarrier<'_, '_> {
                     .set(&self.tools, &toplevel)
                     .await
                 {
-                    Ok(generation) => Event::ProfileSet(generation),
+                    Ok(generation) => {
+                        self.follow_profile(intent);
+                        Event::ProfileSet(generation)
+                    }
                     Err(error) => Event::Failed(Failure::Profile(chain(&error))),
                 }
             }
             Effect::RestoreProfile { generation, target } => {
                 let profile = Profile::at(intent.profile.clone());
                 match profile.restore(&self.tools, generation, target.as_deref()).await {
-                    Ok(generation) => Event::ProfileSet(generation),
+                    Ok(generation) => {
+                        self.follow_profile(intent);
+                        Event::ProfileSet(generation)
+                    }
                     Err(error) => Event::Failed(Failure::Profile(chain(&error))),
                 }
             }
@@ -139,6 +147,11 @@ impl HostCarrier<'_, '_> {
         };
         let folder = self.world.transaction_folder(id);
         let launcher = self.launcher();
+        if !launcher.is_begun(&folder, step)
+            && let Err(error) = self.prepare(surface, intent, action, launcher.began(&folder, "activate"))
+        {
+            return Event::Activated(Activation::Untouched(Failure::Start(chain(&error))));
+        }
         let end = match launcher.run(&folder, step, &invocation).await {
             Ok(end) => end,
             Err(error) => {
@@ -150,6 +163,16 @@ impl HostCarrier<'_, '_> {
             End::TimedOut(limit) => Judgement::Broken(Failure::TimedOut(limit.as_secs())),
             End::Lost => Judgement::Broken(Failure::Lost),
             End::Busy => Judgement::Untouched(Failure::SwitchLocked),
+        };
+        let judgement = match (judgement, action) {
+            (Judgement::Live(health), Action::Test | Action::Return) => {
+                let known: &[String] = match action {
+                    Action::Return => &intent.amiss_before,
+                    Action::Test | Action::Boot => &[],
+                };
+                self.look(surface, toplevel, health, known).await
+            }
+            (judgement, _) => judgement,
         };
         if action != Action::Test {
             return Event::Activated(judgement.into());
@@ -175,6 +198,63 @@ impl HostCarrier<'_, '_> {
             },
             judgement => judgement.into(),
         })
+    }
+
+    /// What a class sees to before an activation is started; `began` is when the way forth did.
+    fn prepare(
+        &self,
+        surface: Surface,
+        intent: &Intent,
+        action: Action,
+        began: Option<SystemTime>,
+    ) -> Result<(), DurableError> {
+        let site = self.world.site();
+        surface.before(&site)?;
+        match (action, began) {
+            (Action::Return, Some(since)) => surface.before_return(&site, &intent.toplevel, since),
+            (Action::Test | Action::Boot | Action::Return, _) => Ok(()),
+        }
+    }
+
+    /// Looks whether what an activation says it did is so. `known` was amiss before it.
+    async fn look(
+        &mut self,
+        surface: Surface,
+        toplevel: &Utf8Path,
+        health: Health,
+        known: &[String],
+    ) -> Judgement {
+        let mut amiss = surface.amiss(&self.world.site(), toplevel).await;
+        amiss.retain(|amiss| !known.contains(&amiss.to_string()));
+        let (broken, degraded): (Vec<Amiss>, Vec<Amiss>) = amiss
+            .into_iter()
+            .partition(|amiss| amiss.weight() == Weight::Broken);
+        if !broken.is_empty() {
+            return Judgement::Broken(Failure::NotInPlace(
+                broken.iter().map(ToString::to_string).collect(),
+            ));
+        }
+        for amiss in &degraded {
+            self.report.note(amiss.to_string());
+        }
+        if degraded.is_empty() {
+            Judgement::Live(health)
+        } else {
+            Judgement::Live(Health::Degraded)
+        }
+    }
+
+    /// A root that has to lead where the profile does. The agent has its own: what fails here is told only.
+    fn follow_profile(&mut self, intent: &Intent) {
+        let Some(root) = surface(intent).companion_root(&self.world.settings.nix) else {
+            return;
+        };
+        let profile = intent.profile.canonicalize_utf8();
+        if let Ok(target) = profile
+            && let Err(error) = crate::durable::replace_link(&root, &target)
+        {
+            self.report.note(chain(&error));
+        }
     }
 
     /// Gives secrets to users that the activation has just made.

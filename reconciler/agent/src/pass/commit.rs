@@ -11,7 +11,7 @@ use super::tidy::tidy;
 use super::transact::{CANDIDATE, Candidate, activate};
 use super::{
     Depth, Insistence, PassError, Phase, Reporter, Request, World, evaluate, gates, manifests, observe,
-    secrets,
+    ready, secrets,
 };
 use crate::class::{Surface, identify};
 use crate::host;
@@ -172,6 +172,7 @@ pub(super) async fn pass(
     drop(client);
     manifests::open(world, built.path(), report)?;
     if request.depth != Depth::Whole {
+        ready::check(world, surface, built.path())?;
         change.activation = change::dry_activation(world, surface, built.path()).await;
     }
     about.change = Some(change);

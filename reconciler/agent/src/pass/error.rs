@@ -2,7 +2,7 @@
 //!
 //! The one exhaustive match from errors to exit codes is here.
 
-use crate::class::{Class, IdentifyError};
+use crate::class::{Class, IdentifyError, Obstacle};
 use crate::durable::DurableError;
 use crate::exit::Outcome;
 use crate::journal::JournalError;
@@ -115,6 +115,9 @@ pub enum PassError {
     /// The toplevel is none.
     #[error(transparent)]
     Identify(#[from] IdentifyError),
+    /// Something on this host stands in the way of the toplevel.
+    #[error("{} in the way of what was built; nothing was changed", things(.0.len()))]
+    Obstacles(Vec<Obstacle>),
     /// The toplevel could not be protected.
     #[error(transparent)]
     Root(#[from] RootError),
@@ -222,7 +225,8 @@ impl PassError {
             PassError::Requirements { .. }
             | PassError::Preflight(_)
             | PassError::Manifests(_)
-            | PassError::Manifest(_) => Outcome::PreflightFailed,
+            | PassError::Manifest(_)
+            | PassError::Obstacles(_) => Outcome::PreflightFailed,
             PassError::Build(_) | PassError::Identify(_) | PassError::Root(_) => Outcome::BuildFailed,
             PassError::Held { .. } => Outcome::Held,
             PassError::Reverted { .. } => Outcome::Reverted,
@@ -257,6 +261,7 @@ impl PassError {
                 problems.0.iter().map(ToString::to_string).collect()
             }
             PassError::Manifests(findings) => findings.iter().map(ToString::to_string).collect(),
+            PassError::Obstacles(obstacles) => obstacles.iter().map(ToString::to_string).collect(),
             PassError::Build(BuildError::Failed { log, .. })
             | PassError::Reverted { log, .. }
             | PassError::RevertFailed { log, .. } => log.clone(),
@@ -316,6 +321,7 @@ impl PassError {
                 text("`reconcile keys` shows where keys are looked for")
             }
             PassError::Manifests(findings) => findings.iter().find_map(ManifestFinding::hint),
+            PassError::Obstacles(obstacles) => obstacles.first().map(Obstacle::hint),
             PassError::Install(error) => text(error.hint()).filter(|hint| !hint.is_empty()),
             PassError::Journal(JournalError::Newer { .. }) => {
                 text("a newer agent wrote it: run that one, or move the journal away to begin anew")
@@ -343,6 +349,11 @@ impl PassError {
             _ => None,
         }
     }
+}
+
+fn things(number: usize) -> String {
+    let verb = if number == 1 { "is" } else { "are" };
+    format!("{} {verb}", text::count(number, "thing"))
 }
 
 fn preflight_summary(error: &PreflightError) -> String {

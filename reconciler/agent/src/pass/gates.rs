@@ -122,7 +122,9 @@ pub(super) fn stage_of(error: &PassError) -> Option<Stage> {
         | PassError::Policy(_)
         | PassError::PolicyDocument(_)
         | PassError::PolicyFile(_) => Some(Stage::Evaluate),
-        PassError::Requirements { .. } | PassError::Preflight(_) => Some(Stage::Preflight),
+        PassError::Requirements { .. } | PassError::Preflight(_) | PassError::Obstacles(_) => {
+            Some(Stage::Preflight)
+        }
         PassError::Build(BuildError::Daemon { .. } | BuildError::Collected { .. }) => None,
         PassError::Build(_) | PassError::Identify(_) | PassError::Root(_) => Some(Stage::Build),
         PassError::Backing(_) | PassError::Install(_) | PassError::Accounts(_) => Some(Stage::Activate),

@@ -11,6 +11,7 @@ mod manifests;
 mod observe;
 mod probes;
 mod progress;
+mod ready;
 mod record;
 mod recover;
 mod request;

@@ -1,7 +1,7 @@
 //! From a verdict to a generation: the intent, the transaction, the record of what came of it.
 
 use super::carrier::HostCarrier;
-use super::{PassError, Phase, Reporter, World, observe, probes, secrets};
+use super::{PassError, Phase, Reporter, World, observe, probes, ready, secrets};
 use crate::activation::Launcher;
 use crate::class::{BootEntry, Surface};
 use crate::journal::{Generation, GenerationKind, Quarantined};
@@ -47,11 +47,13 @@ pub(super) async fn activate(
     report: &mut Reporter<'_>,
 ) -> Result<Generation, PassError> {
     let surface = candidate.surface;
+    ready::check(world, surface, &candidate.toplevel)?;
     let root = secrets::root(world);
     let seen = observe(&world.settings, surface, &root);
     let profile = surface.profile(&world.settings.nix, &world.settings.paths);
     let before = Profile::at(profile.clone());
     let previous_profile = before.generation();
+    let previous = previous(world, surface, &candidate.toplevel, seen.current)?;
     let intent = Intent {
         revision: candidate.revision.clone(),
         subject: candidate.subject.clone(),
@@ -66,7 +68,8 @@ pub(super) async fn activate(
             .as_ref()
             .map(secrets::to_json)
             .transpose()?,
-        previous: previous(world, surface, &candidate.toplevel, seen.current)?,
+        amiss_before: amiss(world, previous.as_ref()).await,
+        previous,
         previous_secrets: own_secrets(world, seen.secrets)?,
         previous_profile_target: previous_profile.and_then(|number| before.target(number)),
         previous_profile,
@@ -261,6 +264,15 @@ fn revert_failed(
     })
 }
 
+/// What of it is not in place, before anything is touched.
+async fn amiss(world: &World, previous: Option<&Previous>) -> Vec<String> {
+    let Some((previous, surface)) = previous.and_then(|it| Some((it, Surface::of(it.class)?))) else {
+        return Vec::new();
+    };
+    let amiss = surface.amiss(&world.site(), &previous.toplevel).await;
+    amiss.iter().map(ToString::to_string).collect()
+}
+
 /// What to go back to: what runs, or what the last generation recorded where that cannot be told.
 fn previous(
     world: &World,
@@ -275,10 +287,7 @@ fn previous(
             class: crate::class::Class::from_name(&generation.record.class)?,
         })
     });
-    let class = match surface {
-        Surface::Nixos => crate::class::Class::Nixos,
-        Surface::Custom => crate::class::Class::Custom,
-    };
+    let class = surface.class();
     let unconfirmed = match &current {
         // Never confirmed: what a failed way back left, or what was reverted before.
         Some(current) => {

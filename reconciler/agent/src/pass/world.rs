@@ -1,5 +1,6 @@
 //! What a pass is given: settings, journal, source, host. Made once, at the start of the agent or of a command.
 
+use crate::class::Site;
 use crate::config::{HistoryRule, Settings};
 use crate::durable::{self, DurableError};
 use crate::host::{self, Environment, HostError};
@@ -108,6 +109,17 @@ impl World {
             evaluator,
             tools: None,
         })
+    }
+
+    /// The host as a class sees it.
+    #[must_use]
+    pub fn site(&self) -> Site<'_> {
+        Site {
+            paths: &self.settings.paths,
+            nix: &self.settings.nix,
+            folders: &self.environment.folders,
+            binary: &self.binary,
+        }
     }
 
     /// The time.

@@ -47,6 +47,12 @@ pub enum Failure {
     /// `switch-to-configuration` ended with 100.
     #[error("it changes the init interface and can only be reached by a reboot (exit code 100)")]
     NeedsReboot,
+    /// A check of its own refused it, before it changed anything.
+    #[error("it was refused: {0}")]
+    Refused(String),
+    /// It said that it was done, and what it declares is not in place.
+    #[error("the activation reported success, but {}", not_in_place(.0))]
+    NotInPlace(Vec<String>),
     /// Any other end.
     #[error("the activation ended with {0}")]
     Exit(Exit),
@@ -80,6 +86,16 @@ pub enum Failure {
     /// There is nothing to go back to.
     #[error("nothing ran here before that the agent could go back to")]
     NoPrevious,
+}
+
+/// The first of what is not in place, and how much more there is.
+fn not_in_place(what: &[String]) -> String {
+    const TOLD: usize = 3;
+    let mut text = what.iter().take(TOLD).cloned().collect::<Vec<_>>().join("; ");
+    if what.len() > TOLD {
+        text.push_str(&format!("; and {} more", what.len() - TOLD));
+    }
+    text
 }
 
 impl Failure {

@@ -47,6 +47,9 @@ pub struct Intent {
     pub previous_profile_target: Option<Utf8PathBuf>,
     /// The probes that passed before anything was touched: only these can regress.
     pub passing_before: Vec<String>,
+    /// What of the toplevel that ran before was not in place even then: no reason to call the way back failed.
+    #[serde(default)]
+    pub amiss_before: Vec<String>,
 }
 
 impl Intent {

@@ -29,6 +29,7 @@ fn intent(class: Class, previous: Option<&str>) -> Intent {
         previous_profile: Some(1),
         previous_profile_target: Some(OLD.into()),
         passing_before: Vec::new(),
+        amiss_before: Vec::new(),
     }
 }
 
