@@ -78,6 +78,15 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The caller's bytes are no archive. The connection is closed before the daemon sees where they are wrong.
+    #[error("{operation}: what was to be sent is no well-formed archive")]
+    Archive {
+        /// The operation under way.
+        operation: Operation,
+        /// What is wrong.
+        #[source]
+        violation: Violation,
+    },
     /// The caller's writer for an archive failed. The connection is closed, as the rest was not read.
     #[error("{operation}: failed to write the archive received")]
     Sink {
@@ -126,7 +135,7 @@ pub struct DaemonError {
     pub traces: Vec<String>,
 }
 
-/// What the daemon may not send.
+/// What the daemon may not send; of an archive, neither side.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
@@ -186,6 +195,12 @@ pub enum Violation {
         /// The word the format wants.
         expected: &'static str,
     },
+    /// An archive ends before its end, or goes on after it.
+    #[error("archive does not end where its structure says")]
+    ArchiveEnd,
+    /// A name in an archive is not allowed, or does not sort after the one before it; or a link has no target.
+    #[error("archive has an entry without a valid name or target, or entries out of order")]
+    ArchiveName,
     /// An archive is nested too deeply.
     #[error("archive is nested deeper than {limit} directories")]
     ArchiveDepth {

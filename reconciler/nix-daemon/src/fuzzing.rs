@@ -32,6 +32,9 @@ use crate::write::Encoder;
 
 const PATH: &str = "/nix/store/ffffffffffffffffffffffffffffffff-made";
 const DRV: &str = "/nix/store/gggggggggggggggggggggggggggggggg-made.drv";
+/// An archive of an empty file.
+const ARCHIVE: &[u8] = b"\x0d\0\0\0\0\0\0\0nix-archive-1\0\0\0\x01\0\0\0\0\0\0\0(\0\0\0\0\0\0\0\
+    \x04\0\0\0\0\0\0\0type\0\0\0\0\x07\0\0\0\0\0\0\0regular\0\x01\0\0\0\0\0\0\0)\0\0\0\0\0\0\0";
 /// Longer than any patience: what is over it was waiting for something that cannot come.
 const HANG: Duration = Duration::from_secs(100_000);
 
@@ -175,6 +178,14 @@ pub fn archive(bytes: &[u8]) -> Option<Vec<u8>> {
     })?
 }
 
+/// Whether these bytes would be sent as an archive, looked at in pieces of this size.
+#[must_use]
+pub fn is_archive(bytes: &[u8], piece: u8) -> bool {
+    let mut check = nar::Check::new();
+    let mut pieces = bytes.chunks(usize::from(piece).max(1));
+    pieces.all(|some| check.feed(some).is_ok()) && check.end().is_ok()
+}
+
 /// Greets in a version, asks for an operation, and hears this reply.
 ///
 /// From number 128 on the daemon lives on after its reply: it is silent, and answers the question whether it is
@@ -270,7 +281,7 @@ async fn ask(client: &mut Client, operation: u8) -> Result<(), Error> {
             .await
             .map(drop),
         14 => client
-            .add_to_store_recursive("made", &b"archive"[..], &mut progress)
+            .add_to_store_recursive("made", ARCHIVE, &mut progress)
             .await
             .map(drop),
         _ => {
@@ -286,7 +297,7 @@ async fn ask(client: &mut Client, operation: u8) -> Result<(), Error> {
                 content_address: None,
             };
             client
-                .add_to_store_nar(&info, SignatureCheck::Required, &b"archive"[..], &mut progress)
+                .add_to_store_nar(&info, SignatureCheck::Required, ARCHIVE, &mut progress)
                 .await
         }
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::error::{DaemonError, Error};
+use crate::error::{DaemonError, Error, Violation};
 use crate::event::EventSink;
 use crate::handshake::ProtocolVersion;
 use crate::message;
@@ -50,6 +50,8 @@ pub(crate) enum LinkError {
     Write(WriteError),
     /// The caller's archive could not be read.
     Source(io::Error),
+    /// The caller's archive is none.
+    Archive(Violation),
 }
 
 impl From<ReadError> for LinkError {
@@ -81,6 +83,7 @@ impl LinkError {
             },
             LinkError::Read(ReadError::Sink(source)) => Error::Sink { operation, source },
             LinkError::Source(source) => Error::Source { operation, source },
+            LinkError::Archive(violation) => Error::Archive { operation, violation },
         }
     }
 }

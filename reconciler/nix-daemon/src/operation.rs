@@ -35,6 +35,33 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// All of them.
+    pub const ALL: [Operation; 23] = [
+        Operation::IsValidPath,
+        Operation::AddToStore,
+        Operation::EnsurePath,
+        Operation::AddTempRoot,
+        Operation::AddIndirectRoot,
+        Operation::FindRoots,
+        Operation::SetOptions,
+        Operation::CollectGarbage,
+        Operation::QueryReferrers,
+        Operation::QueryPathInfo,
+        Operation::QueryPathFromHashPart,
+        Operation::QueryAllValidPaths,
+        Operation::QueryValidPaths,
+        Operation::QuerySubstitutablePaths,
+        Operation::OptimiseStore,
+        Operation::VerifyStore,
+        Operation::AddSignatures,
+        Operation::NarFromPath,
+        Operation::AddToStoreNar,
+        Operation::QueryMissing,
+        Operation::QueryDerivationOutputMap,
+        Operation::BuildPathsWithResults,
+        Operation::AddPermRoot,
+    ];
+
     /// The number on the wire.
     #[must_use]
     pub fn code(self) -> u64 {

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::event::EventSink;
 use crate::link::{Answer, Link, LinkError};
 use crate::message;
+use crate::nar::Check;
 use crate::operation::Operation;
 use crate::path_info::{AddMethod, PathInfo, SignatureCheck};
 use crate::request::{AddToStore, AddToStoreNar, Request, encode};
@@ -27,11 +28,12 @@ impl Client {
     /// Adds an archive to the store under the name that its own SHA-256 makes, without references: what
     /// `nix` makes of a source tree. Anybody may; what is there already stays.
     ///
-    /// The archive must be well formed: a daemon dies of one that is not. [`crate::nar::Encoder`] makes such.
+    /// [`crate::nar::Encoder`] makes archives. What is none is not sent beyond the place where it shows: a daemon
+    /// would die of it.
     ///
     /// # Errors
-    /// [`Error::Name`] for a name Nix does not allow, [`Error::Source`] when the archive cannot be read; those
-    /// of every operation.
+    /// [`Error::Name`] for a name Nix does not allow, [`Error::Source`] when the archive cannot be read,
+    /// [`Error::Archive`] when it is none; those of every operation.
     pub async fn add_to_store_recursive(
         &mut self,
         name: &str,
@@ -45,8 +47,8 @@ impl Client {
     /// Adds an object to the store under the name that its own contents make, as `method` says.
     ///
     /// # Errors
-    /// [`Error::Name`] for a name Nix does not allow, [`Error::Source`] when the contents cannot be read; those
-    /// of every operation.
+    /// [`Error::Name`] for a name Nix does not allow, [`Error::Source`] when the contents cannot be read,
+    /// [`Error::Archive`] when they are to be an archive and are none; those of every operation.
     pub async fn add_to_store(
         &mut self,
         name: &str,
@@ -66,7 +68,8 @@ impl Client {
             method,
             references,
         };
-        self.upload(&request, contents, events).await
+        let check = (method == AddMethod::Archive).then(Check::new);
+        self.upload(&request, contents, check, events).await
     }
 
     /// Adds a path with its archive as another store described it. The daemon checks the signatures, unless
@@ -74,7 +77,7 @@ impl Client {
     ///
     /// # Errors
     /// The daemon's own when a signature, the hash or a reference is missing or wrong; [`Error::Source`] when
-    /// the archive cannot be read; those of every operation.
+    /// the archive cannot be read, [`Error::Archive`] when it is none; those of every operation.
     pub async fn add_to_store_nar(
         &mut self,
         info: &PathInfo,
@@ -82,18 +85,19 @@ impl Client {
         nar: impl AsyncRead + Unpin + Send,
         events: &mut dyn EventSink,
     ) -> Result<(), Error> {
-        self.upload(&AddToStoreNar { info, signatures }, nar, events)
-            .await
+        let request = AddToStoreNar { info, signatures };
+        self.upload(&request, nar, Some(Check::new()), events).await
     }
 
     async fn upload<R: Request>(
         &mut self,
         request: &R,
-        nar: impl AsyncRead + Unpin + Send,
+        contents: impl AsyncRead + Unpin + Send,
+        check: Option<Check>,
         events: &mut dyn EventSink,
     ) -> Result<R::Reply, Error> {
         let mut link = self.take(R::OPERATION).await?;
-        let outcome = exchange(&mut link, request, nar, events).await;
+        let outcome = exchange(&mut link, request, contents, check, events).await;
         match outcome.map_err(|error| error.during(R::OPERATION))? {
             Exchange::Complete(answer) => self.settle(R::OPERATION, link, answer).await,
             // Part of the archive is unsent: the link goes.
@@ -117,7 +121,8 @@ enum Exchange<T> {
 async fn exchange<R: Request>(
     link: &mut Link,
     request: &R,
-    nar: impl AsyncRead + Unpin + Send,
+    contents: impl AsyncRead + Unpin + Send,
+    check: Option<Check>,
     events: &mut dyn EventSink,
 ) -> Result<Exchange<R::Reply>, LinkError> {
     let mut header = Encoder::default();
@@ -132,14 +137,14 @@ async fn exchange<R: Request>(
     } = link;
 
     let verdict = {
-        let mut sending = pin!(send(sink, header, nar, patience));
+        let mut sending = pin!(send(sink, header, contents, check, patience));
         let mut hearing = pin!(message::drain(reader, events));
         tokio::select! {
             // What was sent to the end counts as sent, even if the answer is there at the same time.
             biased;
             sent = &mut sending => match sent {
                 Ok(()) => hearing.await?,
-                Err(LinkError::Source(error)) => return Err(LinkError::Source(error)),
+                Err(error @ (LinkError::Source(_) | LinkError::Archive(_))) => return Err(error),
                 // The daemon may have said why it stopped reading.
                 Err(error) => match timeout(patience, hearing).await {
                     Ok(Ok(Err(refusal))) => return Ok(Exchange::Interrupted(refusal)),
@@ -167,16 +172,24 @@ async fn exchange<R: Request>(
 async fn send(
     sink: &mut Sink,
     header: Encoder,
-    mut nar: impl AsyncRead + Unpin,
+    mut contents: impl AsyncRead + Unpin,
+    mut check: Option<Check>,
     patience: std::time::Duration,
 ) -> Result<(), LinkError> {
     write_all(sink, header.as_slice(), patience).await?;
     let mut frame = vec![0; FRAME_HEADER + FRAME];
     loop {
-        let Some((length, contents)) = frame.split_at_mut_checked(FRAME_HEADER) else {
+        let Some((length, bytes)) = frame.split_at_mut_checked(FRAME_HEADER) else {
             return Ok(());
         };
-        let count = nar.read(contents).await.map_err(LinkError::Source)?;
+        let count = contents.read(bytes).await.map_err(LinkError::Source)?;
+        if let Some(check) = &mut check {
+            let looked_at = match bytes.get(..count) {
+                Some(some) if count > 0 => check.feed(some),
+                _ => check.end(),
+            };
+            looked_at.map_err(LinkError::Archive)?;
+        }
         length.copy_from_slice(&(count as u64).to_le_bytes());
         write_all(
             sink,

@@ -2,14 +2,11 @@
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use super::{DEPTH_LIMIT, WORD_LIMIT};
 use crate::error::Violation;
 use crate::read::{ReadError, Reader};
 use crate::write::Encoder;
 
-/// The longest word, name or link target in an archive; the system's own limit is 4 KiB.
-const WORD_LIMIT: u64 = 64 << 10;
-/// The deepest nesting that is followed; a path of 4 KiB cannot be deeper.
-const DEPTH_LIMIT: usize = 4096;
 /// How much is collected before it is handed on.
 const CHUNK: usize = 64 << 10;
 

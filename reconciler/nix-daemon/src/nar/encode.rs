@@ -2,6 +2,8 @@
 
 use std::io::{self, Read, Write};
 
+use super::is_entry_name;
+
 /// Whether a file may be executed: the one permission an archive keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileMode {
@@ -158,11 +160,7 @@ impl<W: Write> Encoder<W> {
 
     /// Checks a name against the one before it and writes the start of its entry.
     fn entry(&mut self, name: &[u8]) -> Result<(), Error> {
-        if name.is_empty()
-            || name == b"."
-            || name == b".."
-            || name.iter().any(|byte| matches!(byte, b'/' | 0))
-        {
+        if !is_entry_name(name) {
             return Err(Error::Name { name: shown(name) });
         }
         let last = self.last.last_mut().ok_or(Error::LeftRoot)?;

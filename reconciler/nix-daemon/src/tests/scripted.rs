@@ -27,7 +27,7 @@ pub(super) fn path(full: &str) -> StorePath {
 }
 
 /// Bytes of the wire, put together by hand, apart from the code under test.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Bytes(pub(super) Vec<u8>);
 
 impl Bytes {

@@ -10,8 +10,8 @@ use super::scripted::{A, Bytes, HASH, Kept, LAST, bytes, error, follow, greeting
 use crate::client::Client;
 use crate::connect::ConnectOptions;
 use crate::error::{Connection, Error, Violation};
-use crate::nar::{Encoder, FileMode, copy};
-use crate::path_info::{NarHash, PathInfo, SignatureCheck};
+use crate::nar::{Check, Encoder, FileMode, copy};
+use crate::path_info::{AddMethod, NarHash, PathInfo, SignatureCheck};
 use crate::read::{ReadError, Reader};
 
 /// A client and its daemon after their greeting, with a narrow pipe between them.
@@ -70,6 +70,11 @@ async fn frames(stream: &mut DuplexStream) -> Vec<u8> {
     }
 }
 
+/// An archive of one file with this many bytes.
+fn archive(size: usize) -> Vec<u8> {
+    crate::nar::write_file(Vec::new(), FileMode::Regular, size as u64, &vec![7; size][..]).unwrap()
+}
+
 fn serve<T: Send + 'static>(daemon: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
     tokio::spawn(daemon)
 }
@@ -77,7 +82,7 @@ fn serve<T: Send + 'static>(daemon: impl Future<Output = T> + Send + 'static) ->
 #[tokio::test(start_paused = true)]
 async fn the_daemon_may_talk_before_it_reads() {
     let (mut client, mut theirs) = pair().await;
-    let archive = vec![7; 200_000];
+    let archive = archive(200_000);
     let daemon = serve(async move {
         expect(&mut theirs, request()).await;
         for _ in 0..1000 {
@@ -104,7 +109,7 @@ async fn the_daemon_may_talk_before_it_reads() {
 #[tokio::test(start_paused = true)]
 async fn an_error_amid_the_archive_ends_the_connection() {
     let (mut client, mut theirs) = pair().await;
-    let archive = vec![7; 200_000];
+    let archive = archive(200_000);
     let _daemon = serve(async move {
         expect(&mut theirs, request()).await;
         theirs.write_all(&error("disk full").0).await.unwrap();
@@ -129,7 +134,7 @@ async fn an_error_amid_the_archive_ends_the_connection() {
 #[tokio::test(start_paused = true)]
 async fn the_reason_is_found_though_the_daemon_hung_up() {
     let (mut client, mut theirs) = pair().await;
-    let archive = vec![7; 200_000];
+    let archive = archive(200_000);
     let _daemon = serve(async move {
         expect(&mut theirs, request()).await;
         let _ = theirs.write_all(&error("out of memory").0).await;
@@ -173,14 +178,14 @@ async fn an_error_after_the_archive_leaves_the_connection() {
             .n(0)
             .n(0);
         expect(&mut theirs, request).await;
-        assert_eq!(frames(&mut theirs).await, b"archive");
+        assert_eq!(frames(&mut theirs).await, archive(3));
         theirs.write_all(&error("hash mismatch").0).await.unwrap();
         expect(&mut theirs, probe()).await;
         theirs.write_all(&bytes().n(LAST).n(0).0).await.unwrap();
         theirs
     });
     let failed = client
-        .add_to_store_nar(&info, SignatureCheck::Required, &b"archive"[..], &mut ())
+        .add_to_store_nar(&info, SignatureCheck::Required, &archive(3)[..], &mut ())
         .await
         .unwrap_err();
     assert!(
@@ -204,7 +209,7 @@ async fn a_daemon_that_stops_reading_is_given_up() {
         tokio::time::sleep(Duration::from_secs(86_400)).await;
     });
     let failed = client
-        .add_to_store_recursive("source", &[0; 4096][..], &mut ())
+        .add_to_store_recursive("source", &archive(4096)[..], &mut ())
         .await
         .unwrap_err();
     assert!(matches!(failed, Error::Timeout { .. }), "{failed:?}");
@@ -279,6 +284,132 @@ async fn archives_that_are_none() {
     assert_eq!(read_archive(empty.clone()).await.unwrap(), (empty, true));
 }
 
+/// Looks at an archive in pieces of this size.
+fn check(archive: &[u8], piece: usize) -> Result<(), Violation> {
+    let mut check = Check::new();
+    archive.chunks(piece).try_for_each(|some| check.feed(some))?;
+    check.end()
+}
+
+#[test]
+fn what_is_no_archive_is_found_out() {
+    let head = || bytes().s("nix-archive-1").s("(").s("type");
+    let entry = |all: Bytes, name: &[u8]| all.s("entry").s("(").s("name").s(name).s("node");
+    let file = |all: Bytes| all.s("(").s("type").s("regular").s(")").s(")");
+    let directory = || head().s("directory");
+    for good in [
+        head().s("regular").s(")"),
+        head().s("regular").s("executable").s("").s(")"),
+        head()
+            .s("regular")
+            .s("executable")
+            .s("")
+            .s("contents")
+            .s("x")
+            .s(")"),
+        head().s("symlink").s("target").s("/x").s(")"),
+        directory().s(")"),
+        file(entry(file(entry(directory(), b"a")), b"b")).s(")"),
+    ] {
+        for piece in [1, 7, 8, 4096] {
+            check(&good.0, piece).unwrap();
+        }
+        // Neither shorter nor longer.
+        for cut in 0..good.0.len() {
+            assert!(
+                matches!(check(&good.0[..cut], 4096), Err(Violation::ArchiveEnd)),
+                "{cut}"
+            );
+        }
+        assert!(matches!(
+            check(&good.then(bytes().n(0)).0, 4096),
+            Err(Violation::ArchiveEnd)
+        ));
+    }
+    let deep = (0..5000).fold(head(), |all, _| entry(all.s("directory"), b"d").s("(").s("type"));
+    assert!(matches!(
+        check(&deep.0, 4096),
+        Err(Violation::ArchiveDepth { .. })
+    ));
+    let mut padded = head().s("regular").s("contents").s("x").s(")").0;
+    let place = padded.iter().rposition(|byte| *byte == b'x').unwrap();
+    padded[place + 1] = 1;
+    assert!(matches!(check(&padded, 4096), Err(Violation::Padding)));
+    for bad in [
+        bytes().s("nix-archive-2"),
+        bytes().s(""),
+        head().s("socket"),
+        head().s("regular").s("executable").s("yes"),
+        head().s("regular").s("executable").s("").s("executable"),
+        head().s("regular").s("contents").s("x").s("contents"),
+        head().s("symlink").s("target").s("").s(")"),
+        head().s("symlink").s("target").s("a\0b").s(")"),
+        head().s("symlink").s(")"),
+        head().s("symlink").s("target").n(u64::MAX),
+        directory().s("regular"),
+        entry(directory(), b""),
+        entry(directory(), b"."),
+        entry(directory(), b".."),
+        entry(directory(), b"a/b"),
+        entry(directory(), b"a\0"),
+        entry(file(entry(directory(), b"b")), b"a"),
+        entry(file(entry(directory(), b"a")), b"a"),
+        file(entry(directory(), b"a")).s("("),
+    ] {
+        let found = check(&bad.0, 4096);
+        assert!(
+            !matches!(found, Ok(()) | Err(Violation::ArchiveEnd)),
+            "{bad:?}: {found:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_archive_is_not_sent() {
+    let long = archive(200_000);
+    let cut = long[..150_000].to_vec();
+    let mut spoiled = long.clone();
+    *spoiled.last_mut().unwrap() = 1;
+    for (sent, seen) in [
+        (b"no archive at all".to_vec(), 0),
+        (cut, 150_000),
+        (spoiled, 196_608),
+    ] {
+        let (mut client, mut theirs) = pair().await;
+        let daemon = serve(async move {
+            expect(&mut theirs, request()).await;
+            // Whole frames, and never the empty one that ends them.
+            let mut all = 0;
+            while let Ok(length) = theirs.read_u64_le().await {
+                assert_ne!(length, 0);
+                let mut frame = vec![0; usize::try_from(length).unwrap()];
+                theirs.read_exact(&mut frame).await.unwrap();
+                all += frame.len();
+            }
+            all
+        });
+        let failed = client
+            .add_to_store_recursive("source", &sent[..], &mut ())
+            .await
+            .unwrap_err();
+        assert!(matches!(failed, Error::Archive { .. }), "{failed:?}");
+        assert!(!client.is_open());
+        assert!(daemon.await.unwrap() <= seen);
+    }
+    // What is to be a plain file may be anything.
+    let (mut client, mut theirs) = pair().await;
+    let _daemon = serve(async move {
+        expect(&mut theirs, bytes().n(7).s("t").s("fixed:sha256").n(0).n(0)).await;
+        assert_eq!(frames(&mut theirs).await, b"anything");
+        theirs.write_all(&reply().0).await.unwrap();
+        theirs
+    });
+    client
+        .add_to_store("t", AddMethod::Flat, &[].into(), &b"anything"[..], &mut ())
+        .await
+        .unwrap();
+}
+
 #[derive(Debug, Clone)]
 enum Node {
     File(Vec<u8>, bool),
@@ -322,10 +453,11 @@ fn put(encoder: &mut Encoder<Vec<u8>>, name: &[u8], node: &Node) {
 
 proptest! {
     #[test]
-    fn an_archive_ends_where_it_ends(node in node(), more in any::<u64>()) {
+    fn an_archive_ends_where_it_ends(node in node(), more in any::<u64>(), piece in 1_usize..100) {
         let mut encoder = Encoder::new(Vec::new()).unwrap();
         put(&mut encoder, b"root", &node);
         let archive = encoder.finish().unwrap();
+        assert!(check(&archive, piece).is_ok());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (read, ended) = runtime.block_on(read_archive(archive.clone())).unwrap();
         prop_assert_eq!(&read, &archive);
