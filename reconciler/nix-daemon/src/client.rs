@@ -332,10 +332,16 @@ impl Client {
 
     /// Lays settings over the daemon's own for the rest of the connection. Never sent unless asked.
     ///
+    /// What a user who is not trusted may not set is left out by the daemon, which says so in lines of its own.
+    ///
     /// # Errors
     /// Those of every operation; see [`Error`].
-    pub async fn set_options(&mut self, settings: &ClientSettings) -> Result<(), Error> {
-        self.call(&SetOptions(settings), &mut ()).await
+    pub async fn set_options(
+        &mut self,
+        settings: &ClientSettings,
+        events: &mut dyn EventSink,
+    ) -> Result<(), Error> {
+        self.call(&SetOptions(settings), events).await
     }
 
     /// Builds or substitutes the targets; each has its own result, in no particular order. One that the daemon

@@ -178,9 +178,16 @@ impl Questions {
         let Some((path, end)) = self.asked.pop_front() else {
             return Ok(None);
         };
-        if end > self.sent {
-            write_all(&mut link.sink, self.unsent.as_slice(), link.patience).await?;
-            self.advance(self.unsent.as_slice().len());
+        // No byte more: the next question would wait for a daemon that answers this one.
+        let missing = usize::try_from(end.saturating_sub(self.sent)).unwrap_or(usize::MAX);
+        if let Some(rest) = self
+            .unsent
+            .as_slice()
+            .get(..missing)
+            .filter(|rest| !rest.is_empty())
+        {
+            write_all(&mut link.sink, rest, link.patience).await?;
+            self.advance(missing);
         }
         Ok(Some(path))
     }

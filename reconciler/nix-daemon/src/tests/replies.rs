@@ -187,7 +187,7 @@ async fn settings_are_sent_as_given() {
     };
     answering(shown(7, 4), bytes())
         .await
-        .set_options(&settings)
+        .set_options(&settings, &mut ())
         .await
         .unwrap();
     // A level nobody knows must not come back as one the daemon does not know.
@@ -198,7 +198,7 @@ async fn settings_are_sent_as_given() {
     };
     answering(shown(0, 7), bytes())
         .await
-        .set_options(&settings)
+        .set_options(&settings, &mut ())
         .await
         .unwrap();
 }
@@ -441,6 +441,20 @@ async fn what_else_can_be_asked_and_told() {
     let mut client = client_of(vec![turn(ask(A).then(ask(B)), tell)]).await;
     let known = client.query_path_infos(&[path(A), path(B)]).await.unwrap();
     assert_eq!(known, [Some(info()), None]);
+}
+
+/// A pipe so narrow that neither question nor answer fits in: who sends two questions before the first is answered
+/// waits for a daemon that waits for it.
+#[tokio::test(start_paused = true)]
+async fn questions_and_answers_wait_for_nobody_in_a_narrow_pipe() {
+    let tell = || bytes().n(LAST).n(1).then(info_bytes());
+    for pipe in [1, 7, 64, 200] {
+        let turns = (0..300).map(|_| turn(bytes().n(26).s(A), tell())).collect();
+        let mut client = super::scripted::client_over(38, turns, pipe).await;
+        let known = client.query_path_infos(&vec![path(A); 300]).await.unwrap();
+        assert_eq!(known, vec![Some(info()); 300]);
+        assert!(client.is_open());
+    }
 }
 
 async fn client_of(turns: Vec<super::scripted::Turn>) -> Client {

@@ -131,12 +131,12 @@ async fn keep_going_decides_whether_the_others_are_tried() {
         overrides: BTreeMap::new(),
     };
     let mut client = daemon.client().await;
-    client.set_options(&settings(false)).await.unwrap();
+    client.set_options(&settings(false), &mut ()).await.unwrap();
     let results = build(&mut client, &[&bad, &endless], &mut ()).await;
     assert_eq!(results[&bad].status, BuildStatus::PermanentFailure);
     assert!(results[&endless].is_not_attempted(), "{results:?}");
 
-    client.set_options(&settings(true)).await.unwrap();
+    client.set_options(&settings(true), &mut ()).await.unwrap();
     let results = build(&mut client, &[&bad, &good, &needs_bad], &mut ()).await;
     assert_eq!(results[&bad].status, BuildStatus::PermanentFailure);
     assert_eq!(results[&good].status, BuildStatus::Built, "{results:?}");

@@ -4,9 +4,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use nix_daemon_client::{Client, ConnectOptions, StorePath};
+use nix_daemon_client::{Client, ConnectOptions, Garbage, PathInfo, StorePath};
 use tempfile::TempDir;
+
+/// How long anything is waited for that has to happen.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A daemon, its store, and the folder both live in.
 pub(crate) struct Daemon {
@@ -18,8 +22,7 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts a daemon that trusts this user.
     pub(crate) fn start() -> Daemon {
-        let user = run(Command::new("id").arg("-un"));
-        Daemon::start_with(&format!("trusted-users = {user}\nallowed-users = *\n"))
+        Daemon::start_with(&format!("trusted-users = {}\nallowed-users = *\n", user()))
     }
 
     /// Starts a daemon with these lines in its configuration.
@@ -77,6 +80,32 @@ impl Daemon {
             .unwrap()
     }
 
+    /// The processes that serve a connection each.
+    pub(crate) fn workers(&self) -> Vec<unix::unistd::Pid> {
+        let found = Command::new("pgrep")
+            .arg("-P")
+            .arg(self.process.id().to_string())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(found.stdout).unwrap();
+        text.lines()
+            .map(|line| unix::unistd::Pid::from_raw(line.parse().unwrap()))
+            .collect()
+    }
+
+    /// Instantiates derivations, each of which runs a shell script of its own, in one go.
+    pub(crate) fn derivations(&self, names: &[String], script: &str) -> Vec<StorePath> {
+        let list: String = names.iter().map(|name| format!("\"{name}\" ")).collect();
+        let expression = format!(
+            "map (name: derivation {{ inherit name; system = builtins.currentSystem; builder = \"/bin/sh\"; \
+             PATH = \"/usr/bin:/bin\"; args = [ \"-c\" ''{script}'' ]; }}) [ {list}]"
+        );
+        let drvs = self.tool("nix-instantiate", &["-E", &expression]);
+        drvs.lines()
+            .map(|drv| StorePath::parse(&self.store_dir(), drv).unwrap())
+            .collect()
+    }
+
     /// Instantiates a derivation that runs a shell script; `attributes` are further ones, in Nix.
     pub(crate) fn derivation(&self, name: &str, script: &str, attributes: &str) -> StorePath {
         let expression = format!(
@@ -90,6 +119,32 @@ impl Daemon {
     pub(crate) fn instantiate(&self, expression: &str) -> StorePath {
         let drv = self.tool("nix-instantiate", &["-E", expression]);
         StorePath::parse(&self.store_dir(), &drv).unwrap()
+    }
+
+    /// What is known of a path that is valid.
+    pub(crate) async fn info(&self, path: &StorePath) -> PathInfo {
+        let mut client = self.client().await;
+        client.query_path_info(path).await.unwrap().unwrap()
+    }
+
+    /// Deletes a path; nobody may hold it any more.
+    pub(crate) async fn delete(&self, path: &StorePath) {
+        let garbage = Garbage::Delete([path.clone()].into());
+        // The daemon's worker for a connection that held it ends a moment after the connection.
+        let deleted = async {
+            while self
+                .client()
+                .await
+                .collect_garbage(&garbage, &mut ())
+                .await
+                .is_err()
+            {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LIMIT, deleted)
+            .await
+            .expect("it stays alive");
     }
 
     /// Runs one of Nix's own tools against this daemon; returns what it prints.
@@ -136,4 +191,9 @@ fn run(command: &mut Command) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The name of this user.
+pub(crate) fn user() -> String {
+    run(Command::new("id").arg("-un"))
 }

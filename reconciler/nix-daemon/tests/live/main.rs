@@ -10,6 +10,16 @@ mod builds;
 #[cfg(test)]
 mod connection;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
+mod repair;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
+mod substitute;
+#[cfg(test)]
 mod transcript;
+#[cfg(test)]
+mod users;

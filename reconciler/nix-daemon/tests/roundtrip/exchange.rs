@@ -228,12 +228,24 @@ impl Exchange {
         }
     }
 
+    /// The questions that it is for the daemon.
+    pub(crate) fn questions(&self) -> Vec<Exchange> {
+        match self {
+            Exchange::QueryPathInfos(known) => known
+                .iter()
+                .map(|(path, info)| Exchange::QueryPathInfo(path.clone(), info.clone()))
+                .collect(),
+            other => vec![other.clone()],
+        }
+    }
+
     /// Whether the caller is told the events.
     pub(crate) fn tells_events(&self) -> bool {
         matches!(
             self,
             Exchange::AddToStore(..)
                 | Exchange::EnsurePath(..)
+                | Exchange::SetOptions(..)
                 | Exchange::CollectGarbage(..)
                 | Exchange::OptimiseStore
                 | Exchange::VerifyStore(..)
@@ -302,12 +314,6 @@ impl Exchange {
             }
             Exchange::QueryAllValidPaths(_) => out.n(23_u64),
             Exchange::QueryPathInfo(path, _) => out.n(26_u64).s(path.as_str()),
-            Exchange::QueryPathInfos(known) => {
-                for (path, _) in known {
-                    out.n(26_u64).s(path.as_str());
-                }
-                out
-            }
             Exchange::QueryPathFromHashPart(hash, _) => out.n(29_u64).s(hash.as_str()),
             Exchange::QueryValidPaths(paths, substitution, _) => out
                 .n(31_u64)
@@ -335,6 +341,7 @@ impl Exchange {
                 };
                 out.n(46_u64).list(shown(targets)).n(mode)
             }
+            Exchange::QueryPathInfos(_) => panic!("these are questions of their own"),
             Exchange::AddPermRoot(path, link) => {
                 out.n(47_u64).s(path.as_str()).s(link.as_os_str().as_bytes())
             }
@@ -384,16 +391,6 @@ impl Exchange {
                 told(out, info.as_ref());
                 out
             }
-            Exchange::QueryPathInfos(known) => {
-                // The messages and the end of them are before the first; the others have an end of their own.
-                for (index, (_, info)) in known.iter().enumerate() {
-                    if index > 0 {
-                        out.n(0x616c_7473_u64);
-                    }
-                    told(out, info.as_ref());
-                }
-                out
-            }
             Exchange::QueryPathFromHashPart(_, path) => out.s(optional(path)),
             Exchange::NarFromPath(_, archive) => {
                 out.0.extend(archive);
@@ -420,6 +417,7 @@ impl Exchange {
                 }
                 out
             }
+            Exchange::QueryPathInfos(_) => panic!("these are questions of their own"),
             Exchange::AddPermRoot(_, link) => out.s(link.as_os_str().as_bytes()),
         };
     }
@@ -482,7 +480,7 @@ impl Exchange {
             Exchange::AddTempRoot(path) => done(client.add_temp_root(path).await?),
             Exchange::AddIndirectRoot(link) => done(client.add_indirect_root(link).await?),
             Exchange::FindRoots(_) => Outcome::Roots(client.find_roots().await?),
-            Exchange::SetOptions(settings) => done(client.set_options(settings).await?),
+            Exchange::SetOptions(settings) => done(client.set_options(settings, events).await?),
             Exchange::CollectGarbage(garbage, _) => {
                 Outcome::Collected(client.collect_garbage(garbage, events).await?)
             }

@@ -47,7 +47,10 @@ fn converse(
         .unwrap();
     let script: Vec<Turn> = turns
         .iter()
-        .map(|(exchange, events, error)| Turn::of(exchange, events, error, minor))
+        .flat_map(|(exchange, events, error)| {
+            let questions = exchange.questions().into_iter();
+            questions.map(|question| Turn::of(&question, events, error, minor))
+        })
         .collect();
     runtime.block_on(async {
         let (ours, theirs) = tokio::io::duplex(pipe);
