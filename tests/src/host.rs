@@ -178,6 +178,18 @@ impl Host {
         Agent::start(self.command().arg("agent"), log)
     }
 
+    /// Puts a shell script before a program of the host, in place of what watches it.
+    pub fn stand_in(&self, program: &str, script: &str) {
+        let file = self.tools.path().join("bin").join(program);
+        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Takes away what watches a program, so that the host has its own.
+    pub fn stop_watching(&self, program: &str) {
+        std::fs::remove_file(self.tools.path().join("bin").join(program)).unwrap();
+    }
+
     /// Every use of `nix` and `nix-env` by the agent so far, one a line: user id, program, arguments.
     #[must_use]
     pub fn nix_uses(&self) -> Vec<String> {

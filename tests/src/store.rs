@@ -24,19 +24,57 @@ impl Store {
             scratch: Scratch::on_disk(),
             daemon: None,
         };
-        for folder in [store.store(), store.state(), store.configuration(), store.home()] {
+        store.lay_out();
+        store.start();
+        store
+    }
+
+    /// Its folders, and the settings of a store in which nothing is fetched and nothing is checked that only a shared
+    /// one needs.
+    fn lay_out(&self) {
+        for folder in [self.store(), self.state(), self.configuration(), self.home()] {
             std::fs::create_dir_all(folder).unwrap();
         }
-        // Nothing is fetched and nothing is checked that only a shared store needs.
         let user = run(Command::new("id").arg("-un"), Duration::from_secs(10)).stdout;
         let settings = format!(
             "sandbox = false\nbuild-users-group =\nsubstituters =\nrequire-sigs = false\nfsync-metadata = false\n\
              experimental-features = nix-command flakes\ntrusted-users = {}\nallowed-users = *\n",
             user.trim()
         );
-        std::fs::write(store.configuration().join("nix.conf"), settings).unwrap();
-        store.start();
-        store
+        std::fs::write(self.configuration().join("nix.conf"), settings).unwrap();
+    }
+
+    /// Puts the store of another machine at this one's place, empty at the first time, and takes it away at the next:
+    /// what one of them builds, the other can have only if both have the same path.
+    pub fn swap(&mut self) {
+        self.stop();
+        let _ = std::fs::remove_file(self.socket());
+        let mut is_new = false;
+        for name in ["store", "var", "etc"] {
+            let (here, aside, between) = (
+                self.scratch.path().join(name),
+                self.scratch.path().join(format!("{name}.aside")),
+                self.scratch.path().join(format!("{name}.between")),
+            );
+            std::fs::rename(&here, &between).unwrap();
+            is_new = std::fs::rename(&aside, &here).is_err();
+            std::fs::rename(&between, &aside).unwrap();
+        }
+        if is_new {
+            self.lay_out();
+        }
+        self.start();
+    }
+
+    /// Adds lines to the daemon's nix.conf and starts it anew.
+    pub fn configure(&mut self, lines: &str) {
+        let file = self.configuration().join("nix.conf");
+        let settings = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(file, format!("{settings}{lines}\n")).unwrap();
+        self.stop();
+        // A crash leaves its socket behind.
+        let _ = std::fs::remove_file(self.socket());
+        self.start();
     }
 
     /// Starts the daemon, where none runs.

@@ -69,6 +69,16 @@ pub struct Command {
     input: Vec<u8>,
     account: Option<Account>,
     limit: Duration,
+    heard: Heard,
+}
+
+/// What becomes of a process's standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    /// It is passed on and kept.
+    Kept,
+    /// It is passed on.
+    Passed,
 }
 
 /// What a process left.
@@ -132,6 +142,7 @@ impl Command {
             input: Vec::new(),
             account: None,
             limit,
+            heard: Heard::Kept,
         }
     }
 
@@ -176,6 +187,13 @@ impl Command {
     #[must_use]
     pub fn account(mut self, account: Option<Account>) -> Self {
         self.account = account;
+        self
+    }
+
+    /// Does not keep its standard error: whoever hears its lines keeps what matters, however many they are.
+    #[must_use]
+    pub fn unkept(mut self) -> Self {
+        self.heard = Heard::Passed;
         self
     }
 
@@ -256,12 +274,14 @@ impl Command {
                             break;
                         }
                         let text = String::from_utf8_lossy(&line);
-                        if heard.len() + text.len() > OUTPUT_LIMIT {
-                            return Err(RunError::TooMuchOutput {
-                                program: name.clone(),
-                            });
+                        if self.heard == Heard::Kept {
+                            if heard.len() + text.len() > OUTPUT_LIMIT {
+                                return Err(RunError::TooMuchOutput {
+                                    program: name.clone(),
+                                });
+                            }
+                            heard.push_str(&text);
                         }
-                        heard.push_str(&text);
                         on_line(text.trim_end());
                     }
                 }
@@ -405,6 +425,19 @@ mod tests {
             .await
             .unwrap_err();
         assert!(matches!(error, RunError::TooMuchOutput { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_kept_may_be_any_number_of_lines() {
+        let mut heard = 0;
+        let script = "yes \"$(head -c 8000 /dev/zero | tr '\\0' x)\" | head -c 70000000 >&2";
+        let finished = shell(script, Duration::from_secs(300))
+            .unkept()
+            .run(&mut |line| heard += line.len())
+            .await
+            .unwrap();
+        assert!(heard > OUTPUT_LIMIT, "{heard}");
+        assert_eq!(finished.stderr, "");
     }
 
     #[tokio::test]

@@ -66,6 +66,8 @@ pub(super) enum Verb {
     },
     /// Write the configuration of this machine and check that it works
     Init(InitOptions),
+    /// Evaluate all machines of one system in a checkout, for those that only fetch
+    Publish(PublishOptions),
     /// Print a page of the reference, as it stands in docs/
     #[command(hide = true)]
     Reference {
@@ -186,6 +188,25 @@ pub(super) struct PinOptions {
     /// Why, for those who ask later
     #[arg(long, value_name = "TEXT")]
     pub(super) why: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PublishOptions {
+    /// The checkout of the fleet; what is committed there is published
+    #[arg(default_value = ".", value_name = "FOLDER")]
+    pub(super) checkout: Utf8PathBuf,
+    /// The system whose machines are published [default: this machine's]
+    #[arg(long, value_name = "SYSTEM")]
+    pub(super) system: Option<String>,
+    /// Where flake.nix lies in the repository
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "FOLDER")]
+    pub(super) directory: String,
+    /// Write the map there instead of to .reconciler/published/SYSTEM.json of the checkout
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<Utf8PathBuf>,
+    /// Evaluate also what the map says already
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! What a command fails with, how it is printed, and the exit code it has.
 
+use super::publish::PublishFailure;
 use super::style::{Paint, Stream, Style};
 use super::vars::{AdminError, CheckError, DecryptError};
 use crate::activation::RunnerError;
@@ -40,6 +41,8 @@ pub(super) enum CliError {
     Stopped,
     #[error(transparent)]
     Runner(#[from] RunnerError),
+    #[error("cannot publish the fleet")]
+    Publish(#[from] PublishFailure),
     #[error("there is no generation {number}; `reconcile history` lists those that are")]
     NoGeneration { number: u64 },
     #[error("there is no earlier generation to go back to")]
@@ -99,6 +102,14 @@ impl CliError {
             CliError::Lock(LockError::Held) | CliError::Serve(ServeError::Lock(LockError::Held)) => {
                 Outcome::Busy
             }
+            CliError::Publish(PublishFailure::Map(_) | PublishFailure::Write(_)) => Outcome::Failed,
+            CliError::Publish(
+                PublishFailure::Directory(_)
+                | PublishFailure::Folder { .. }
+                | PublishFailure::NoCheckout { .. }
+                | PublishFailure::Checkout(_),
+            ) => Outcome::Usage,
+            CliError::Publish(_) => Outcome::EvaluationFailed,
             CliError::Poll(_) | CliError::Fetch(_) => Outcome::FetchFailed,
             CliError::Decrypt(error) => error.outcome(),
             CliError::Check(error) => error.outcome(),
@@ -143,6 +154,12 @@ impl CliError {
             }
             CliError::Lock(LockError::Held) | CliError::Serve(ServeError::Lock(LockError::Held)) => {
                 text("`reconcile status` shows what it does")
+            }
+            CliError::Publish(PublishFailure::Daemon(_)) => {
+                text("is the nix-daemon running? `NIX_DAEMON_SOCKET_PATH` names another socket")
+            }
+            CliError::Publish(PublishFailure::Folder { .. } | PublishFailure::NoCheckout { .. }) => {
+                text("name the folder of the checkout: `reconcile publish FOLDER`")
             }
             CliError::ConfigExists { .. } => text("`--force` replaces it"),
             CliError::NeverRan { .. } => text("`reconcile now` makes the first pass"),

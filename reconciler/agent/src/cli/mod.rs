@@ -16,6 +16,7 @@ mod page;
 mod pin;
 mod plan;
 mod progress;
+mod publish;
 mod reference;
 mod revision;
 mod rollback;
@@ -80,6 +81,7 @@ fn run(arguments: Arguments, style: style::Style) -> Result<crate::exit::Outcome
         Verb::Keys(options) => keys::run(&context, &options),
         Verb::Vars { verb } => vars::run(&context, &verb),
         Verb::Init(options) => init::run(&context, &options),
+        Verb::Publish(options) => publish::run(&context, &options),
         Verb::Reference { page } => reference::run(page),
         Verb::ActivationRunner {
             started,

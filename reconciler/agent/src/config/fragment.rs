@@ -68,6 +68,11 @@ pub(super) struct NixFragment {
     pub(super) store: Option<String>,
     pub(super) state: Option<String>,
     pub(super) evaluator_user: Option<String>,
+    pub(super) evaluate: Option<String>,
+    pub(super) import_from_derivation: Option<bool>,
+    pub(super) access_tokens_file: Option<String>,
+    pub(super) netrc: Option<String>,
+    pub(super) ssh_key: Option<String>,
 }
 
 /// `url = "…"` or `url = ["…", "…"]`.
@@ -139,7 +144,19 @@ impl Fragment {
                 plugin_folders
             ),
             paths: overlay!(self.paths, over.paths, root, state, run, secrets, profile),
-            nix: overlay!(self.nix, over.nix, daemon, store, state, evaluator_user),
+            nix: overlay!(
+                self.nix,
+                over.nix,
+                daemon,
+                store,
+                state,
+                evaluator_user,
+                evaluate,
+                import_from_derivation,
+                access_tokens_file,
+                netrc,
+                ssh_key
+            ),
             policies_below: self.policies_below.into_iter().chain(self.policy).collect(),
             policy: over.policy,
         }

@@ -176,6 +176,36 @@ pub const KEYS: &[Key] = &[
         "The user that evaluates the fleet when the agent is root, so that a fleet cannot read what root can.",
     ),
     key(
+        "nix.evaluate",
+        "\"here\" or \"published\"",
+        "\"here\"",
+        "Where the fleet is evaluated. With `published` this machine takes its toplevel from the map that `reconcile publish` wrote, and from the caches of its nix-daemon: it evaluates and builds nothing.",
+    ),
+    key(
+        "nix.import_from_derivation",
+        "boolean",
+        "true",
+        "Whether an evaluation may build what it then reads.",
+    ),
+    key(
+        "nix.access_tokens_file",
+        "path",
+        "none",
+        "File with `access-tokens` for private inputs, as in nix.conf(5), or one `github.com=…` a line.",
+    ),
+    key(
+        "nix.netrc",
+        "path",
+        "`fleet.netrc`",
+        "A netrc file with credentials for private inputs over `https://`.",
+    ),
+    key(
+        "nix.ssh_key",
+        "path",
+        "`fleet.ssh_key`",
+        "Private key for inputs over `git+ssh://`; host keys are those of `fleet.known_hosts`.",
+    ),
+    key(
         "policy",
         "table",
         "none",

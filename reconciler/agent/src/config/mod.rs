@@ -12,5 +12,6 @@ pub use fragment::Fragment;
 pub use keys::{KEYS, Key, reference};
 pub use load::{ConfigError, DEFAULT_FILE, UnusableConfig, load, parse, read};
 pub use settings::{
-    Fleet, HistoryRule, Identity, NixSettings, Paths, Settings, SettingsError, SshAgent, host_name_is_usable,
+    Evaluate, Fleet, HistoryRule, Identity, NixSettings, Paths, Settings, SettingsError, SshAgent,
+    folder_of_flake, host_name_is_usable,
 };

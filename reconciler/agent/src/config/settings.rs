@@ -4,6 +4,7 @@
 
 use super::Fragment;
 use super::fragment::Urls;
+use crate::nix::{ImportFromDerivation, InputCredentials};
 use camino::{Utf8Path, Utf8PathBuf};
 use std::time::Duration;
 
@@ -183,6 +184,21 @@ pub struct NixSettings {
     pub state: Utf8PathBuf,
     /// The evaluator's user, if it was named.
     pub evaluator_user: Option<String>,
+    /// Where the fleet is evaluated.
+    pub evaluate: Evaluate,
+    /// Whether an evaluation may build.
+    pub import_from_derivation: ImportFromDerivation,
+    /// What private inputs are fetched with.
+    pub credentials: InputCredentials,
+}
+
+/// Where the fleet is evaluated for this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evaluate {
+    /// On this machine.
+    Here,
+    /// Elsewhere: its toplevel is in the map that the fleet publishes, and comes from a cache.
+    Published,
 }
 
 impl Paths {
@@ -253,18 +269,29 @@ impl Settings {
                 .collect::<Result<Vec<_>, _>>()
         };
         let optional = |key, value: Option<String>| value.map(|path| host(key, Some(path), "")).transpose();
+        let evaluate = match nix.evaluate.as_deref() {
+            None | Some("here") => Evaluate::Here,
+            Some("published") => Evaluate::Published,
+            Some(other) => return Err(choice("nix.evaluate", other, &["here", "published"])),
+        };
+        let import_from_derivation = match nix.import_from_derivation {
+            None | Some(true) => ImportFromDerivation::Allowed,
+            Some(false) => ImportFromDerivation::Forbidden,
+        };
+        let known_hosts = list(
+            "fleet.known_hosts",
+            fleet.known_hosts,
+            &["/etc/ssh/ssh_known_hosts", "/root/.ssh/known_hosts"],
+        )?;
+        // Inputs lie where the fleet does, more often than not.
+        let credentials = InputCredentials {
+            access_tokens: optional("nix.access_tokens_file", nix.access_tokens_file)?,
+            netrc: optional("nix.netrc", nix.netrc.or_else(|| fleet.netrc.clone()))?,
+            ssh_key: optional("nix.ssh_key", nix.ssh_key.or_else(|| fleet.ssh_key.clone()))?,
+            known_hosts: known_hosts.clone(),
+        };
 
-        let directory = fleet.directory.unwrap_or_default().trim_matches('/').to_owned();
-        if directory
-            .split('/')
-            .any(|part| matches!(part, "." | ".." | ".git"))
-            || directory.contains("//")
-            || !directory
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "/._+-".contains(c))
-        {
-            return Err(SettingsError::Directory { value: directory });
-        }
+        let directory = folder_of_flake(fleet.directory.unwrap_or_default())?;
         Ok(Settings {
             machine,
             fleet: Fleet {
@@ -281,11 +308,7 @@ impl Settings {
                 } else {
                     SshAgent::Ignored
                 },
-                known_hosts: list(
-                    "fleet.known_hosts",
-                    fleet.known_hosts,
-                    &["/etc/ssh/ssh_known_hosts", "/root/.ssh/known_hosts"],
-                )?,
+                known_hosts,
             },
             history,
             identity: Identity {
@@ -316,10 +339,29 @@ impl Settings {
                     nix.state.unwrap_or_else(|| "/nix/var/nix".to_owned()),
                 )?,
                 evaluator_user: nix.evaluator_user,
+                evaluate,
+                import_from_derivation,
+                credentials,
             },
             policy,
         })
     }
+}
+
+/// A folder of the repository, without slashes at its ends.
+pub fn folder_of_flake(value: String) -> Result<String, SettingsError> {
+    let directory = value.trim_matches('/').to_owned();
+    if directory
+        .split('/')
+        .any(|part| matches!(part, "." | ".." | ".git"))
+        || directory.contains("//")
+        || !directory
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "/._+-".contains(c))
+    {
+        return Err(SettingsError::Directory { value: directory });
+    }
+    Ok(directory)
 }
 
 /// Whether a name can be one of a machine: it becomes part of attribute paths, file names and messages.

@@ -32,14 +32,42 @@ pub fn boot_id() -> std::io::Result<String> {
         .to_owned())
 }
 
-/// `program` with a bound on its address space, in bytes, at low priority.
+/// `program` with a bound on its address space, in bytes, at low priority for the processors and idle for the
+/// disks. It leaves no core, which would hold what it was given in confidence.
 ///
-/// The bound is set by a shell on itself before it becomes the program: setting it from here would leave a
-/// moment without it.
+/// The bounds are set by a shell on itself before it becomes the program: setting them from here would leave a
+/// moment without them.
 #[must_use]
 pub fn bounded(program: &Path, memory: u64, limit: Duration) -> Command {
+    let script = "ulimit -v \"$1\" && ulimit -c 0 && shift || exit
+        command -v ionice >/dev/null 2>&1 && set -- ionice -c 3 \"$@\"
+        exec nice -n 10 \"$@\"";
     Command::new("/bin/sh", limit)
-        .args(["-c", "ulimit -v \"$1\" && shift && exec nice -n 10 \"$@\"", "sh"])
+        .args(["-c", script, "sh"])
         .arg((memory / 1024).to_string())
         .arg(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_bounded_is_so_from_its_start() {
+        let seen = bounded(Path::new("/bin/sh"), 1 << 30, Duration::from_secs(60))
+            .args([
+                "-c",
+                "ulimit -v; ulimit -c; nice; command -v ionice >/dev/null && ionice || echo idle",
+            ])
+            .env("PATH", "/usr/bin:/bin")
+            .run(&mut |_| {})
+            .await
+            .unwrap();
+        let seen = String::from_utf8(seen.stdout).unwrap();
+        let lines: Vec<&str> = seen.lines().collect();
+        let (limits, nice) = (&lines[..2], lines[2].parse::<i32>().unwrap());
+        assert_eq!(limits, ["1048576", "0"]);
+        assert!(nice >= 10, "{seen}");
+        assert!(lines[3].starts_with("idle"), "{seen}");
+    }
 }

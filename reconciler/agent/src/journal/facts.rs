@@ -85,6 +85,22 @@ impl Journal {
         }
     }
 
+    /// The `nix` that was last asked for its version.
+    pub fn nix(&self) -> Result<Option<crate::nix::Nix>, JournalError> {
+        // A record of an unknown shape is asked for again.
+        Ok(self
+            .fact("nix")?
+            .and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Keeps which `nix` it was and what it said.
+    pub fn set_nix(&self, nix: &crate::nix::Nix) -> Result<(), JournalError> {
+        match serde_json::to_string(nix) {
+            Ok(text) => self.set_fact("nix", &text),
+            Err(_) => self.clear_fact("nix"),
+        }
+    }
+
     fn fact(&self, name: &str) -> Result<Option<String>, JournalError> {
         self.connection
             .query_row("SELECT value FROM facts WHERE name = ?1", [name], |row| {

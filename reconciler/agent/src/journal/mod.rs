@@ -3,6 +3,7 @@
 //! The journal is told what happened; it decides nothing and knows no clock.
 
 mod error;
+mod evaluations;
 mod facts;
 mod generations;
 mod passes;
@@ -12,6 +13,7 @@ mod schema;
 mod transactions;
 
 pub use error::JournalError;
+pub use evaluations::Remembered;
 pub use facts::Failure;
 pub use generations::{Generation, GenerationKind, NewGeneration};
 pub use passes::{PassRecord, PhaseTime};

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
 /// The format this version writes. A new one reads every older one; an older agent refuses a newer one.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
 /// How long another one's work on the journal is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,6 +37,11 @@ const SCHEMA: &str = "
         id INTEGER PRIMARY KEY AUTOINCREMENT, revision TEXT NOT NULL, by TEXT NOT NULL, why TEXT,
         since TEXT NOT NULL, generation INTEGER, ended_at TEXT) STRICT;
 ";
+
+/// What each version added to the one before it, from the second on.
+const ADDED: [&str; 1] = ["CREATE TABLE evaluations (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, answer TEXT NOT NULL,
+        revision TEXT NOT NULL) STRICT;"];
 
 /// The journal of one machine.
 #[derive(Debug)]
@@ -111,7 +116,7 @@ impl Journal {
         Ok(found)
     }
 
-    /// Makes the tables where there are none.
+    /// Brings the tables to this version, making them where there are none.
     ///
     /// Several may come first at once. The way to a write-ahead log is refused at once, and not after the usual
     /// wait, to one of two that are on it, since each would wait for the other: who is refused tries again.
@@ -132,23 +137,26 @@ impl Journal {
                 done => break done.map_err(opening)?,
             }
         }
-        if self.version(path)? == 0 {
-            let transaction = self
-                .connection
-                .transaction_with_behavior(TransactionBehavior::Immediate)
-                .map_err(opening)?;
-            // Somebody else may have been faster.
-            let found: i64 = transaction
-                .query_row("PRAGMA user_version", [], |row| row.get(0))
-                .map_err(opening)?;
-            if found == 0 {
-                transaction
-                    .execute_batch(&format!("{SCHEMA} PRAGMA user_version = {VERSION};"))
-                    .map_err(opening)?;
-            }
-            transaction.commit().map_err(opening)?;
+        if self.version(path)? == VERSION {
+            return Ok(());
         }
-        Ok(())
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(opening)?;
+        // Somebody else may have been faster.
+        let found: i64 = transaction
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .map_err(opening)?;
+        if found < VERSION {
+            let first = if found == 0 { SCHEMA } else { "" };
+            let known = usize::try_from(found.saturating_sub(1)).unwrap_or(0);
+            let added: String = ADDED.iter().skip(known).copied().collect();
+            transaction
+                .execute_batch(&format!("{first} {added} PRAGMA user_version = {VERSION};"))
+                .map_err(opening)?;
+        }
+        transaction.commit().map_err(opening)
     }
 }
 
@@ -166,9 +174,9 @@ mod tests {
         drop(raw);
         let error = Journal::open(&path).unwrap_err();
         assert!(
-            error
-                .to_string()
-                .ends_with("has format 99, and this version knows formats up to 1"),
+            error.to_string().ends_with(&format!(
+                "has format 99, and this version knows formats up to {VERSION}"
+            )),
             "{error}"
         );
         assert!(matches!(
@@ -189,6 +197,22 @@ mod tests {
                 }
             });
         }
+    }
+
+    #[test]
+    fn an_older_format_is_brought_up_to_date_and_keeps_what_it_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap().join("journal.db");
+        let raw = Connection::open(&path).unwrap();
+        raw.execute_batch(&format!(
+            "{SCHEMA} INSERT INTO facts VALUES ('accepted', 'abc'); PRAGMA user_version = 1;"
+        ))
+        .unwrap();
+        drop(raw);
+        let journal = Journal::open(&path).unwrap();
+        assert_eq!(journal.accepted().unwrap().as_deref(), Some("abc"));
+        assert_eq!(journal.evaluation("k").unwrap(), None);
+        assert_eq!(journal.version(&path).unwrap(), VERSION);
     }
 
     #[test]

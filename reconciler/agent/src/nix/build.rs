@@ -14,10 +14,10 @@ const LOG_LINES: usize = 10;
 /// How many derivations that a log calls failed are kept.
 const CULPRITS: usize = 64;
 
-/// A toplevel that was built, and cannot be collected while the connection that built it is open.
+/// A toplevel that is in the store, and cannot be collected while the connection that brought it is open.
 #[derive(Debug, Clone)]
 pub struct Built {
-    path: Utf8PathBuf,
+    pub(super) path: Utf8PathBuf,
     /// Whether anything was built or fetched for it.
     pub fresh: Fresh,
 }
@@ -75,6 +75,16 @@ pub enum BuildError {
         /// The last lines of its log.
         log: Vec<String>,
     },
+    /// It is to be had from a cache alone, and cannot be.
+    #[error("cannot fetch {toplevel}, which may not be built here: {}", reason.as_str())]
+    NotFetched {
+        /// The toplevel.
+        toplevel: String,
+        /// What the daemon says.
+        reason: String,
+        /// What it said of the caches that it asked.
+        log: Vec<String>,
+    },
     /// It took longer than the policy allows.
     #[error("the build of {toplevel} did not end within {}", crate::text::duration(*limit))]
     TooSlow {
@@ -91,7 +101,42 @@ pub enum BuildError {
     },
 }
 
-/// Builds `derivation`; `on_event` sees every event of the daemon, and the counts after it.
+/// What is in the store of a toplevel, protected while the connection is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InStore {
+    /// The toplevel itself.
+    Output,
+    /// The derivation to build it.
+    Derivation,
+    /// Neither.
+    Nothing,
+}
+
+/// Protects a toplevel and its derivation, and tells which of them is there.
+pub async fn secure(
+    client: &mut Client,
+    store: &Utf8Path,
+    derivation: &Derivation,
+) -> Result<InStore, BuildError> {
+    let drv = StorePath::parse(store.as_str(), &derivation.drv)?;
+    let out = StorePath::parse(store.as_str(), &derivation.out)?;
+    let failing = |source| BuildError::Daemon {
+        toplevel: derivation.name.clone(),
+        source,
+    };
+    // Protected first, looked for then: a collection in between cannot take it.
+    client.add_temp_root(&drv).await.map_err(failing)?;
+    client.add_temp_root(&out).await.map_err(failing)?;
+    if client.is_valid_path(&out).await.map_err(failing)? {
+        return Ok(InStore::Output);
+    }
+    match client.is_valid_path(&drv).await.map_err(failing)? {
+        true => Ok(InStore::Derivation),
+        false => Ok(InStore::Nothing),
+    }
+}
+
+/// Builds a derivation that was secured; `on_event` sees every event of the daemon, and the counts after it.
 pub async fn build(
     client: &mut Client,
     store: &Utf8Path,
@@ -106,21 +151,20 @@ pub async fn build(
         toplevel: toplevel(),
         source,
     };
-    // Protected first, looked for then: a collection in between cannot take it.
-    client.add_temp_root(&drv).await.map_err(failing)?;
-    client.add_temp_root(&out).await.map_err(failing)?;
-    if client.is_valid_path(&out).await.map_err(failing)? {
-        return Ok(Built {
-            path: out.to_string().into(),
-            fresh: Fresh::Present,
-        });
+    match secure(client, store, derivation).await? {
+        InStore::Derivation => {}
+        InStore::Output => {
+            return Ok(Built {
+                path: out.to_string().into(),
+                fresh: Fresh::Present,
+            });
+        }
+        InStore::Nothing => {
+            return Err(BuildError::Collected {
+                drv: derivation.drv.clone(),
+            });
+        }
     }
-    if !client.is_valid_path(&drv).await.map_err(failing)? {
-        return Err(BuildError::Collected {
-            drv: derivation.drv.clone(),
-        });
-    }
-
     let mut progress = Progress::new();
     let mut culprits = Vec::new();
     let mut sink = |event: Event| {

@@ -1,7 +1,8 @@
 //! Evaluating a fleet in the folder that a person works in, as that person: dirty files included, with their own
 //! Nix, its settings and its credentials. The lock is never written; the agent's configuration has no say.
 
-use super::evaluate::{EvaluateError, failed, quoted};
+use super::evaluate::quoted;
+use super::evaluate_error::{EvaluateError, failed};
 use crate::process::{Command, Exit, RunError, locate};
 use crate::text;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -202,7 +203,7 @@ impl Checkout {
                     folder: self.folder.clone(),
                 });
             }
-            return Err(failure(failed(finished.exit, trace, u64::MAX)));
+            return Err(failure(failed(finished.exit, trace, None, u64::MAX)));
         }
         let answer: Versioned<T> = serde_json::from_slice(&finished.stdout)
             .map_err(|error| failure(EvaluateError::Answer(error)))?;

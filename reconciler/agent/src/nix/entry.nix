@@ -12,15 +12,21 @@
 #   no-toplevel       the machine is declared, a toplevel for it is not
 #   not-a-derivation  `type`: what the toplevel is instead
 #   ok                the entry (step "metadata"), the derivation (step "toplevel"), or the whole fleet's
-#                     inventory in the shape of clan's `inventorySerialization` (step "inventory")
+#                     inventory in the shape of clan's `inventorySerialization` (step "inventory"), or all that
+#                     a published map says of the machine (step "published"), or the machines (step "machines")
+#
+# What the fleet reads of its own commit, and of where its tree lies, leaves a trace: a line of the log that
+# `evaluation_log.rs` knows. An answer without the first is the same at every commit with this tree.
 {
   # { path, narHash, rev, lastModified, revCount }: the store path that holds the tree of `rev`.
   source,
   # Where flake.nix lies in that tree; "" is its root.
   directory ? "",
   machine,
-  # "metadata", "toplevel" or "inventory"; the last looks at no machine.
+  # "metadata", "toplevel", "published", "inventory" or "machines"; the last two look at no machine.
   step,
+  # Step "published": the only system whose toplevels are evaluated.
+  system ? null,
 }:
 
 let
@@ -60,6 +66,18 @@ let
   lockedInputs = lock.nodes.${lock.root}.inputs or { };
   unlockedInputs = builtins.filter (name: !(lockedInputs ? ${name})) declaredInputs;
 
+  # ---- What leaves a trace.
+
+  traced = mark: attributes: set: set // builtins.mapAttrs
+    (_: value: builtins.trace mark value)
+    (builtins.intersectAttrs (builtins.listToAttrs (map (name: { inherit name; value = null; }) attributes)) set);
+  readsCommit = "reconcile-reads-commit";
+  # The root of the repository, which only a flake in a folder of it can be told from its own.
+  readsRepository = "reconcile-reads-repository";
+  ofCommit = traced readsCommit [ "rev" "shortRev" "revCount" "lastModified" "lastModifiedDate" ];
+  ofRepository = attributes: set: if directory == "" then set else traced readsRepository attributes set;
+  ownInfo = sourceInfo: ofRepository [ "outPath" "narHash" ] (ofCommit sourceInfo);
+
   # ---- The flake.
 
   # RFC 3986, the reserved characters of ASCII.
@@ -75,9 +93,10 @@ let
   calledNodes = builtins.mapAttrs (key: node:
     let
       isRoot = key == lock.root;
-      sourceInfo = if isRoot then tree else builtins.fetchTree (node.info or { } // removeAttrs node.locked [ "dir" ]);
+      fetched = if isRoot then tree else builtins.fetchTree (node.info or { } // removeAttrs node.locked [ "dir" ]);
+      sourceInfo = if isRoot then ownInfo tree else fetched;
       subdirectory = if isRoot then directory else node.locked.dir or "";
-      called = import (sourceInfo.outPath + (if subdirectory == "" then "" else "/" + subdirectory) + "/flake.nix");
+      called = import (fetched.outPath + (if subdirectory == "" then "" else "/" + subdirectory) + "/flake.nix");
       inputs = builtins.mapAttrs (_: input: calledNodes.${nodeOf input}) (node.inputs or { });
       outputs = called.outputs (inputs // { self = result; });
       result = outputs // sourceInfo // { inherit inputs outputs sourceInfo; _type = "flake"; };
@@ -86,15 +105,29 @@ let
   ) lock.nodes;
   nodeOf = input: if builtins.isList input then builtins.foldl' (node: name: nodeOf lock.nodes.${node}.inputs.${name}) lock.root input else input;
 
-  flake =
-    if takesDirectory then
+  # Nix resolves and checks the inputs; the outputs are asked once more, by a `self` that leaves traces.
+  locked =
       builtins.getFlake (
         "path:${source.path}?narHash=${percentEncode source.narHash}&rev=${source.rev}"
         + "&lastModified=${toString source.lastModified}&revCount=${toString source.revCount}"
         + (if directory == "" then "" else "&dir=${percentEncode directory}")
-      )
-    else
-      calledNodes.${lock.root};
+      );
+  # An input that follows the fleet itself, or lies in its tree, has the commit from Nix, which leaves none.
+  followsFleet = builtins.any
+    (node:
+      builtins.any (input: input == [ ]) (builtins.attrValues (node.inputs or { }))
+      || (node.locked.type or "" == "path" && builtins.substring 0 1 (node.locked.path or "/") != "/"))
+    (builtins.attrValues lock.nodes);
+  followed = inputs: if followsFleet then builtins.trace readsCommit (builtins.trace readsRepository inputs) else inputs;
+  self =
+    let
+      sourceInfo = ownInfo locked.sourceInfo;
+      inputs = followed locked.inputs;
+      outputs = declaration.outputs (inputs // { inherit self; });
+    in
+    outputs // sourceInfo // { inherit (locked) outPath; inherit inputs outputs sourceInfo; _type = "flake"; };
+
+  flake = if takesDirectory then self else calledNodes.${lock.root};
   inherit (flake) outputs;
 
   # ---- The machine: the first of these outputs that declares it.
@@ -305,14 +338,26 @@ let
       system = text toplevel.system;
     };
 
+  published = answer "ok" {
+    inherit metadata;
+    toplevel = if system == null || metadata.system == null || metadata.system == system then derivation else null;
+  };
+
+  # As the machines themselves say their names: of `user@host` it is the host.
+  hosts = names (map
+    (name: let host = builtins.match ".*@(.*)" name; in if host == null then name else builtins.head host)
+    machines);
+
   result =
     if !(builtins.pathExists (root + "/flake.nix")) then answer "no-flake" { }
     else if unlockedInputs != [ ] then answer "unlocked" { inputs = unlockedInputs; }
     else if step == "inventory" then fleet
+    else if step == "machines" then answer "ok" { machines = hosts; }
     else if found == null then answer "no-machine" { inherit machines; }
     else if step == "metadata" then metadata
     else if step == "toplevel" then derivation
-    else throw "the step is \"${step}\", none of metadata, toplevel, inventory";
+    else if step == "published" then published
+    else throw "the step is \"${step}\", none of metadata, toplevel, published, inventory, machines";
 in
 # Forced first: Nix 2.8 prints JSON as it evaluates, and half an answer before an error.
 builtins.deepSeq result result

@@ -4,7 +4,6 @@ use crate::class::Class;
 use crate::source::Revision;
 use reconciler_vars::{Backend, Declared, Expected, FleetKind};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 /// The version of the answers that `entry.nix` gives.
 pub(super) const VERSION: u64 = 1;
@@ -113,7 +112,28 @@ pub struct Derivation {
     pub system: String,
 }
 
-/// The entry of one machine at one revision. Only an evaluation of a [`Revision`] makes one.
+/// All that a published map says of a machine.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publishable {
+    pub(super) version: u64,
+    /// Everything but the toplevel, as the expression gives it.
+    pub metadata: serde_json::Value,
+    /// The toplevel, as the expression gives it; null of a machine of another system.
+    pub toplevel: serde_json::Value,
+}
+
+/// The machines of a fleet.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machines {
+    pub(super) version: u64,
+    /// Their names, sorted.
+    pub machines: Vec<String>,
+}
+
+/// The entry of one machine at one revision. Only what was declared at a [`Revision`] makes one: evaluated here,
+/// remembered, or published by the fleet.
 #[derive(Debug, Clone)]
 pub struct Entry {
     pub(super) revision: Revision,
@@ -121,6 +141,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// What `metadata` says of the machine at `revision`.
+    #[must_use]
+    pub fn of(revision: Revision, metadata: Metadata) -> Entry {
+        Entry { revision, metadata }
+    }
+
     /// The revision it was evaluated at.
     #[must_use]
     pub fn revision(&self) -> &Revision {
@@ -167,7 +193,7 @@ pub(super) fn versions<T: Versioned>(answer: &Answer<T>) -> u64 {
 }
 
 /// An answer that carries its version.
-pub(super) trait Versioned {
+pub trait Versioned {
     /// The version.
     fn version(&self) -> u64;
 }
@@ -178,16 +204,20 @@ impl Versioned for Metadata {
     }
 }
 
-impl Versioned for Derivation {
+impl Versioned for Publishable {
     fn version(&self) -> u64 {
         self.version
     }
 }
 
-/// Settings that `nix` reads from `NIX_CONFIG`, one a line.
-pub(super) fn nix_config(options: &BTreeMap<&str, String>) -> String {
-    options
-        .iter()
-        .map(|(name, value)| format!("{name} = {value}\n"))
-        .collect()
+impl Versioned for Machines {
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Versioned for Derivation {
+    fn version(&self) -> u64 {
+        self.version
+    }
 }

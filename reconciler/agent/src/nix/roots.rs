@@ -6,7 +6,7 @@
 
 use crate::durable::{self, DurableError};
 use camino::{Utf8Path, Utf8PathBuf};
-use nix_daemon_client::{Client, ConnectError, ConnectOptions};
+use nix_daemon_client::{Client, ConnectError, ConnectOptions, StorePath, StorePathError};
 
 /// A root that could not be made or removed.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,24 @@ pub enum RootError {
         /// Why.
         #[source]
         source: nix_daemon_client::Error,
+    },
+    /// A collection that may be running could not be told.
+    #[error("cannot protect {target} from a running garbage collector")]
+    Running {
+        /// What is to be protected.
+        target: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: nix_daemon_client::Error,
+    },
+    /// What is to be protected is no path of the store.
+    #[error("cannot protect {target} from the garbage collector")]
+    Path {
+        /// What is to be protected.
+        target: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: StorePathError,
     },
     /// The daemon could not be told of it.
     #[error("cannot tell the nix-daemon to keep {target}")]
@@ -87,7 +105,8 @@ impl Roots {
         format!("generation-{number}")
     }
 
-    /// Protects `target` under `name`, replacing what was protected under it.
+    /// Protects `target` under `name`, replacing what was protected under it. Afterwards neither a collection that
+    /// runs nor one that begins takes it, whatever becomes of the connection.
     pub async fn protect(&self, name: &str, target: &Utf8Path, client: &mut Client) -> Result<(), RootError> {
         let link = self.link(name, target)?;
         if self.reach == Reach::Indirect {
@@ -96,7 +115,17 @@ impl Roots {
                 .await
                 .map_err(|source| RootError::Register { link, source })?;
         }
-        Ok(())
+        // A collection that began before there was the link has read the links, and may not yet have read what open
+        // connections protect. It is told now; one that begins later finds the link.
+        let failing = |source| RootError::Running {
+            target: target.to_owned(),
+            source,
+        };
+        let path = StorePath::from_absolute(target.as_str()).map_err(|source| RootError::Path {
+            target: target.to_owned(),
+            source,
+        })?;
+        client.add_temp_root(&path).await.map_err(failing)
     }
 
     /// Protects `target` under `name` where no connection is open.
@@ -111,6 +140,17 @@ impl Roots {
                 })?;
                 self.protect(name, target, &mut client).await
             }
+        }
+    }
+
+    /// Gives up what is protected under `name`, if anything is.
+    pub fn release(&self, name: &str) -> Result<(), RootError> {
+        match std::fs::remove_file(self.folder.join(name)) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(RootError::Clean {
+                folder: self.folder.clone(),
+                source,
+            }),
+            _ => Ok(()),
         }
     }
 

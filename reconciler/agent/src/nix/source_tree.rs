@@ -1,9 +1,9 @@
 //! Putting the fleet's tree into the store: straight from git's objects, without a checkout.
 //!
-//! The store path is the one that Nix's own git fetcher would give, so its caches and `self.rev` work.
+//! Of a whole repository the store path is the one that Nix's own git fetcher would give.
 
-use super::evaluate::SourceTree;
-use crate::source::{EntryKind, Mirror, MirrorError, Revision, Step, TreeError, TreeView, WalkError};
+use super::scope::Scope;
+use crate::source::{Entry, EntryKind, Mirror, MirrorError, Revision, Step, TreeError, TreeView, WalkError};
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_daemon_client::nar::{self, Encoder, FileMode};
 use nix_daemon_client::{Client, Error};
@@ -12,6 +12,32 @@ use std::io::{self, BufWriter, Seek};
 
 /// The name under which Nix keeps every source tree.
 const NAME: &str = "source";
+
+/// The fleet's tree at one revision, or as much of it as is given, in the store.
+#[derive(Debug, Clone)]
+pub struct SourceTree {
+    /// The store path.
+    pub path: String,
+    /// Its NAR hash in SRI form.
+    pub nar_hash: String,
+    /// The commit.
+    pub revision: Revision,
+    /// The commit's time, in seconds since 1970.
+    pub last_modified: i64,
+    /// The number of commits up to it.
+    pub rev_count: u64,
+}
+
+/// What of the repository is added.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    /// The commit.
+    pub revision: Revision,
+    /// The flake's folder.
+    pub directory: &'a str,
+    /// How much.
+    pub scope: Scope,
+}
 
 /// A tree that did not get into the store.
 #[derive(Debug, thiserror::Error)]
@@ -68,14 +94,16 @@ pub enum PackError {
     Nar(#[from] nar::Error),
 }
 
-/// Adds the tree of `revision` to the store. It is protected from collection while `client` is connected.
+/// Adds what is given of the repository at `repository` to the store. It is protected from collection while
+/// `client` is connected.
 pub async fn add_source(
     client: &mut Client,
-    mirror: &Utf8Path,
-    revision: Revision,
+    repository: &Utf8Path,
+    given: Given<'_>,
 ) -> Result<SourceTree, AddSourceError> {
-    let folder = mirror.to_owned();
-    let packed = tokio::task::spawn_blocking(move || pack(&folder, revision))
+    let (folder, directory) = (repository.to_owned(), given.directory.to_owned());
+    let Given { revision, scope, .. } = given;
+    let packed = tokio::task::spawn_blocking(move || pack(&folder, revision, scope, &directory))
         .await
         .map_err(AddSourceError::Cut)??;
     let nar = tokio::fs::File::from_std(packed.nar);
@@ -98,14 +126,19 @@ struct Packed {
     rev_count: u64,
 }
 
-fn pack(folder: &Utf8Path, revision: Revision) -> Result<Packed, AddSourceError> {
+fn pack(
+    folder: &Utf8Path,
+    revision: Revision,
+    scope: Scope,
+    directory: &str,
+) -> Result<Packed, AddSourceError> {
     let reading = |source| AddSourceError::Mirror { revision, source };
     let keeping = |source| AddSourceError::Keep {
         folder: folder.to_owned(),
         source,
     };
     let packing = |source| AddSourceError::Pack { revision, source };
-    let mirror = Mirror::open_or_create(folder).map_err(reading)?;
+    let mirror = Mirror::of(folder).map_err(reading)?;
     let commit = mirror.commit(revision.oid()).map_err(reading)?;
     let rev_count = mirror.rev_count(revision.oid()).map_err(reading)?;
     let tree = mirror.tree(revision.oid()).map_err(reading)?;
@@ -113,7 +146,7 @@ fn pack(folder: &Utf8Path, revision: Revision) -> Result<Packed, AddSourceError>
     let mut out = tempfile::tempfile_in(folder).map_err(keeping)?;
     let nar =
         Encoder::new(BufWriter::new(&mut out)).map_err(|error| packing(WalkError::Visitor(error.into())))?;
-    let nar = write(&tree, nar).map_err(packing)?;
+    let nar = write(&tree, nar, scope, directory).map_err(packing)?;
     nar.finish()
         .map_err(|error| packing(WalkError::Visitor(error.into())))?
         .into_inner()
@@ -126,35 +159,77 @@ fn pack(folder: &Utf8Path, revision: Revision) -> Result<Packed, AddSourceError>
     })
 }
 
-fn write<W: io::Write>(tree: &TreeView<'_>, mut nar: Encoder<W>) -> Result<Encoder<W>, WalkError<PackError>> {
+fn write<W: io::Write>(
+    tree: &TreeView<'_>,
+    mut nar: Encoder<W>,
+    scope: Scope,
+    directory: &str,
+) -> Result<Encoder<W>, WalkError<PackError>> {
+    let mut path = Vec::new();
+    let mut skipped = 0_usize;
     tree.walk(|step| -> Result<(), PackError> {
         match step {
-            Step::Enter(entry) => nar.enter(&entry.name)?,
-            Step::Leave => nar.leave()?,
-            Step::Leaf(entry) => match entry.kind {
-                EntryKind::Symlink => nar.symlink(&entry.name, &tree.blob(entry.oid)?)?,
-                // A submodule is an empty folder, as in git's own checkout without `--recurse-submodules`.
-                EntryKind::Gitlink | EntryKind::Directory => {
+            Step::Enter(_) if skipped > 0 => skipped += 1,
+            Step::Enter(entry) => {
+                let length = path.len();
+                join(&mut path, &entry.name);
+                if scope.holds(&path, directory) {
                     nar.enter(&entry.name)?;
-                    nar.leave()?;
+                } else {
+                    path.truncate(length);
+                    skipped = 1;
                 }
-                EntryKind::Regular | EntryKind::Executable => {
-                    let mode = match entry.kind {
-                        EntryKind::Executable => FileMode::Executable,
-                        _ => FileMode::Regular,
-                    };
-                    tree.with_blob(entry.oid, |content| {
-                        nar.file(
-                            &entry.name,
-                            mode,
-                            u64::try_from(content.len()).unwrap_or(u64::MAX),
-                            content,
-                        )
-                    })??;
+            }
+            Step::Leave if skipped > 0 => skipped -= 1,
+            Step::Leave => {
+                let parent = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+                path.truncate(parent);
+                nar.leave()?;
+            }
+            Step::Leaf(_) if skipped > 0 => {}
+            Step::Leaf(entry) => {
+                let length = path.len();
+                join(&mut path, &entry.name);
+                if scope.holds(&path, directory) {
+                    leaf(tree, &mut nar, entry)?;
                 }
-            },
+                path.truncate(length);
+            }
         }
         Ok(())
     })?;
     Ok(nar)
+}
+
+fn join(path: &mut Vec<u8>, name: &[u8]) {
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+}
+
+fn leaf<W: io::Write>(tree: &TreeView<'_>, nar: &mut Encoder<W>, entry: &Entry) -> Result<(), PackError> {
+    match entry.kind {
+        EntryKind::Symlink => nar.symlink(&entry.name, &tree.blob(entry.oid)?)?,
+        // A submodule is an empty folder, as in git's own checkout without `--recurse-submodules`.
+        EntryKind::Gitlink | EntryKind::Directory => {
+            nar.enter(&entry.name)?;
+            nar.leave()?;
+        }
+        EntryKind::Regular | EntryKind::Executable => {
+            let mode = match entry.kind {
+                EntryKind::Executable => FileMode::Executable,
+                _ => FileMode::Regular,
+            };
+            tree.with_blob(entry.oid, |content| {
+                nar.file(
+                    &entry.name,
+                    mode,
+                    u64::try_from(content.len()).unwrap_or(u64::MAX),
+                    content,
+                )
+            })??;
+        }
+    }
+    Ok(())
 }

@@ -3,7 +3,8 @@
 //! built, and no toplevel is evaluated.
 
 use super::entry::{Answer, Metadata, VERSION, versions};
-use super::evaluate::{ENTRY, UnusableEntry, quoted};
+use super::evaluate::{ENTRY, quoted};
+use super::evaluate_error::UnusableEntry;
 use crate::process::{Command, Exit, RunError, locate};
 use crate::text;
 use serde::Deserialize;

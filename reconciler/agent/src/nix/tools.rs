@@ -1,12 +1,11 @@
-//! The `nix` commands found on the machine: where they are, how new, and the environment they run in.
+//! The commands of Nix found on the machine: where they are, and the environment they run in.
 
+use super::interpreter::OLDEST;
 use crate::config::{NixSettings, Paths};
 use crate::process::{Command, RunError, locate};
+use camino::{Utf8Path, Utf8PathBuf};
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// The oldest Nix that is served: the first whose daemon reports a result per build.
-const OLDEST: (u32, u32) = (2, 8);
 
 /// Nix is not usable on this machine.
 #[derive(Debug, thiserror::Error)]
@@ -39,66 +38,28 @@ pub enum ToolError {
 /// The commands of Nix.
 #[derive(Debug, Clone)]
 pub struct NixTools {
-    nix: PathBuf,
     nix_env: PathBuf,
     search_path: String,
     environment: Vec<(&'static str, String)>,
-    version: String,
+    configuration: Utf8PathBuf,
 }
 
 impl NixTools {
-    /// Finds the commands in `folders` and asks for their version.
-    pub async fn find(
-        folders: &[PathBuf],
-        settings: &NixSettings,
-        paths: &Paths,
-    ) -> Result<NixTools, ToolError> {
-        let find = |program: &'static str| {
-            locate(program, folders).ok_or_else(|| ToolError::Missing {
-                program,
+    /// Finds them in `folders`.
+    pub fn find(folders: &[PathBuf], settings: &NixSettings, paths: &Paths) -> Result<NixTools, ToolError> {
+        Ok(NixTools {
+            nix_env: locate("nix-env", folders).ok_or_else(|| ToolError::Missing {
+                program: "nix-env",
                 folders: folders.to_vec(),
-            })
-        };
-        let mut tools = NixTools {
-            nix: find("nix")?,
-            nix_env: find("nix-env")?,
+            })?,
             search_path: folders
                 .iter()
                 .map(|folder| folder.display().to_string())
                 .collect::<Vec<_>>()
                 .join(":"),
             environment: environment(settings, paths),
-            version: String::new(),
-        };
-        let said = Command::new(&tools.nix, Duration::from_secs(30))
-            .arg("--version")
-            // Without one it wants an entry in the user database.
-            .env("HOME", "/")
-            .run(&mut |_| {})
-            .await
-            .map_err(ToolError::Version)?;
-        let said = String::from_utf8_lossy(&said.stdout).trim().to_owned();
-        let Some((found, version)) = version(&said) else {
-            return Err(ToolError::NoVersion { said });
-        };
-        if version < OLDEST {
-            return Err(ToolError::TooOld { found });
-        }
-        tools.version = found;
-        Ok(tools)
-    }
-
-    /// `nix`, with everything that any of its uses needs.
-    #[must_use]
-    pub fn nix(&self, limit: Duration) -> Command {
-        self.command(Command::new(&self.nix, limit))
-            .args(["--extra-experimental-features", "nix-command flakes"])
-    }
-
-    /// The path of `nix` itself, for a wrapper to run.
-    #[must_use]
-    pub fn nix_path(&self) -> &std::path::Path {
-        &self.nix
+            configuration: paths.host("/etc/nix/nix.conf"),
+        })
     }
 
     /// `nix-env`.
@@ -116,20 +77,33 @@ impl NixTools {
             .fold(command, |command, (name, value)| command.env(name, value))
     }
 
-    /// The version, as Nix writes it.
+    /// What the host's nix.conf(5) says, with all that it includes: settings change what an evaluation gives.
     #[must_use]
-    pub fn version(&self) -> &str {
-        &self.version
+    pub fn configuration(&self) -> String {
+        let mut text = String::new();
+        included(&self.configuration, INCLUDES, &mut text);
+        text
     }
 }
 
-/// `nix (Nix) 2.8.0`, `nix (Lix, like Nix) 2.93.0`, `nix (Determinate Nix 3.6) 2.29.0`.
-fn version(said: &str) -> Option<(String, (u32, u32))> {
-    let word = said.split_whitespace().last()?;
-    let mut parts = word.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
-    match (parts.next(), parts.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => Some((word.to_owned(), (major, minor))),
-        _ => None,
+/// How deep files may include each other.
+const INCLUDES: u32 = 8;
+
+fn included(file: &Utf8Path, depth: u32, text: &mut String) {
+    // A file that is not there says nothing; one that cannot be read, Nix complains of.
+    let Ok(said) = std::fs::read_to_string(file) else {
+        return;
+    };
+    for line in said.lines() {
+        text.push_str(line);
+        text.push('\n');
+        let mut words = line.split_whitespace();
+        if let (Some("include" | "!include"), Some(other)) = (words.next(), words.next())
+            && depth > 0
+        {
+            let folder = file.parent().unwrap_or(Utf8Path::new("/"));
+            included(&folder.join(other), depth - 1, text);
+        }
     }
 }
 
@@ -155,17 +129,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_of_every_nix() {
-        let table = [
-            ("nix (Nix) 2.8.0", Some((2, 8))),
-            ("nix (Nix) 2.34.8", Some((2, 34))),
-            ("nix (Nix) 2.35.0pre20260101_abcdef", Some((2, 35))),
-            ("nix (Lix, like Nix) 2.93.3", Some((2, 93))),
-            ("nix (Determinate Nix 3.22.0) 2.33.1", Some((2, 33))),
-            ("nix", None),
-        ];
-        for (said, expected) in table {
-            assert_eq!(version(said).map(|(_, version)| version), expected, "{said}");
-        }
+    fn a_configuration_is_all_its_files() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(scratch.path()).unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            crate::durable::replace(&path, text.as_bytes(), 0o600, crate::durable::Lasting::Process).unwrap();
+        };
+        write("nix.conf", "cores = 1\n!include more.conf\ninclude gone.conf\n");
+        write("more.conf", "include nix.conf\npure-eval = true\n");
+        let mut text = String::new();
+        included(&folder.join("nix.conf"), 1, &mut text);
+        assert_eq!(
+            text,
+            "cores = 1\n!include more.conf\ninclude nix.conf\npure-eval = true\ninclude gone.conf\n"
+        );
     }
 }

@@ -8,12 +8,12 @@ use crate::closure::{
 };
 use crate::config::Settings;
 use crate::journal::Generation;
-use crate::nix::{self, Derivation};
+use crate::nix;
 use crate::process::Command;
 use crate::secrets::marks;
 use crate::source::Mirror;
 use camino::{Utf8Path, Utf8PathBuf};
-use nix_daemon_client::{Client, DerivedPath, Outputs, StorePath};
+use nix_daemon_client::{Client, DerivedPath};
 use reconciler_vars::Requirements;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -128,13 +128,8 @@ pub fn side(generation: &Generation) -> Side {
 }
 
 /// What it costs to have a toplevel in the store.
-pub(super) async fn cost(client: &mut Client, store: &Utf8Path, derivation: &Derivation) -> Option<Cost> {
-    let drv = StorePath::parse(store.as_str(), &derivation.drv).ok()?;
-    let target = DerivedPath::Built {
-        drv,
-        outputs: Outputs::All,
-    };
-    let missing = client.query_missing(&[target]).await.ok()?;
+pub(super) async fn cost(client: &mut Client, target: &DerivedPath) -> Option<Cost> {
+    let missing = client.query_missing(std::slice::from_ref(target)).await.ok()?;
     Some(Cost::from(&missing))
 }
 

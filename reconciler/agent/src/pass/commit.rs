@@ -3,20 +3,19 @@
 //! Level-triggered: it looks at what is declared and at what is, and may be run at any time, twice, or after a
 //! crash. Every value comes from the stage before it; nothing reaches back.
 
-use super::building::BuildTeller;
 use super::change::{self, Outlook};
+use super::declare::{EVALUATION, declare, realised};
 use super::observe::surface_of;
 use super::target::{About, Standing};
 use super::tidy::tidy;
 use super::transact::{CANDIDATE, Candidate, activate};
 use super::{
-    Depth, Insistence, PassError, Phase, Reporter, Request, World, evaluate, gates, manifests, observe,
-    ready, secrets,
+    Depth, Insistence, PassError, Phase, Reporter, Request, World, gates, manifests, observe, ready, secrets,
 };
 use crate::class::{Surface, identify};
 use crate::host;
 use crate::journal::{Generation, GenerationKind};
-use crate::nix::{self, Fresh, Roots};
+use crate::nix::{self, Roots};
 use crate::source::{CommitInfo, Revision};
 use crate::text;
 use camino::Utf8Path;
@@ -64,79 +63,20 @@ pub(super) async fn pass(
         gates::ask(world, request, &id, None)?;
     }
 
-    let fleet = evaluate::fleet_policy(world, revision, report)?;
-    let early = evaluate::policy(world, &fleet, &[])?;
-    report.begin(Phase::Evaluate);
-    let tools = world.tools().await?;
     let mut client = connect(world).await?;
-    let mirror = world.settings.paths.state.join("fleet.git");
-    let source = nix::add_source(&mut client, &mirror, revision).await?;
-    let evaluator = evaluate::evaluator(world, &tools, &early);
-    let entry = evaluate::entry(world, &evaluator, &source, report).await?;
-    let (class, machine) = (entry.class(), world.settings.machine.clone());
-    let Some(surface) = Surface::of(class) else {
-        return Err(PassError::Class { machine, class });
-    };
-    let host = host::system();
-    if let Some(declared) = entry
-        .metadata()
-        .system
-        .clone()
-        .filter(|declared| declared != host)
-    {
-        return Err(PassError::System {
-            machine,
-            declared,
-            host,
-        });
-    }
-    let policy = evaluate::policy(world, &fleet, &entry.metadata().tags)?;
-    report.done(match entry.role_count() {
-        0 => class.to_string(),
-        roles => format!("{class}, {}", text::count(roles, "role")),
-    });
-
-    report.begin(Phase::Preflight);
-    for warning in secrets::keys(world, entry.metadata())? {
-        report.note(warning);
-    }
-    let requirements = secrets::requirements(world, revision, entry.metadata())?;
+    let declared = declare(world, &mut client, revision, report).await?;
+    let machine = world.settings.machine.clone();
     let outlook = Outlook {
-        running: observe(&world.settings, surface, &secrets::root(world)).current,
+        running: observe(&world.settings, declared.surface, &secrets::root(world)).current,
         generation: generation.as_ref(),
         revision: &id,
         subject: &commit.subject,
-        requirements: &requirements,
-        vars_folder: secrets::folder(world, Some(entry.metadata())),
-    };
-    let opened = secrets::open(world, revision, &requirements, Some(entry.metadata()))?;
-    let number = opened.len();
-    // Checked in any case; laid down only where nobody else does it.
-    let opened = (!entry.metadata().has_sops_nix()).then_some(opened);
-    report.done(match (number, &opened) {
-        (0, _) => "no secrets are needed".to_owned(),
-        (number, None) => format!("{} opened; sops-nix installs them", text::count(number, "secret")),
-        (1, Some(_)) => "1 secret opens with this machine's key".to_owned(),
-        (number, Some(_)) => format!("{number} secrets open with this machine's key"),
-    });
-
-    report.begin(Phase::Build);
-    let toplevel = {
-        let evaluator = evaluate::evaluator(world, &tools, &policy);
-        let directory = world.settings.fleet.directory.clone();
-        let mut listen = |line: &str| report.doing(line.trim());
-        evaluator
-            .toplevel(&source, &directory, &machine, &mut listen)
-            .await
-            .map_err(|source| PassError::Evaluate {
-                machine: machine.clone(),
-                revision: id.clone(),
-                source,
-            })?
+        requirements: &declared.requirements,
+        vars_folder: declared.vars_folder.clone(),
     };
     if request.depth != Depth::Whole {
-        let cost = change::cost(&mut client, &world.settings.nix.store, &toplevel).await;
-        about.change = Some(outlook.change(world, &toplevel.out, cost.clone()));
+        let cost = change::cost(&mut client, &declared.target(world)?).await;
+        about.change = Some(outlook.change(world, &declared.toplevel.out, cost.clone()));
         if request.depth == Depth::Unbuilt
             && let Some(cost) = cost.filter(|cost| !cost.is_empty())
         {
@@ -147,38 +87,30 @@ pub(super) async fn pass(
             ));
             return Ok(format!(
                 "{machine} would be switched to {}; nothing was built or touched",
-                text::store_path(&toplevel.out)
+                text::store_path(&declared.toplevel.out)
             ));
         }
     }
-    let limit = policy.build_timeout.map(|limit| limit.get());
-    let store = world.settings.nix.store.clone();
-    let mut teller = BuildTeller::default();
-    let built = nix::build(&mut client, &store, &toplevel, limit, &mut |event, progress| {
-        teller.tell(event, progress, report);
-    })
-    .await?;
-    identify(built.path(), class, host)?;
-    // Protected before the connection that built it lets go of it.
+    let built = declared.realise(world, &mut client, report).await?;
+    identify(built.path(), declared.class, host::system())?;
+    // Protected before the connection that brought it lets go of it.
     world.roots.protect(CANDIDATE, built.path(), &mut client).await?;
-    report.done(match built.fresh {
-        Fresh::Present => format!("{} was there already", toplevel.name),
-        Fresh::Made { built, fetched: 0 } => format!("{}, {} built", toplevel.name, built),
-        Fresh::Made { built, fetched } => format!("{}, {built} built, {fetched} fetched", toplevel.name),
-    });
+    report.done(realised(&declared.toplevel.name, built.fresh));
     let known = about.change.take();
     let mut change = known.unwrap_or_else(|| outlook.change(world, built.path().as_str(), None));
     change::compare(&mut client, &world.settings.nix.store, &mut change).await;
     drop(client);
     manifests::open(world, built.path(), report)?;
+    let surface = declared.surface;
     if request.depth != Depth::Whole {
         ready::check(world, surface, built.path())?;
         change.activation = change::dry_activation(world, surface, built.path()).await;
     }
     about.change = Some(change);
+    let toplevel = built.path().to_owned();
 
     report.begin(Phase::Gates);
-    gates::ask(world, request, &id, Some(built.path()))?;
+    gates::ask(world, request, &id, Some(&toplevel))?;
     report.done("nothing holds it");
 
     let unchanged = unchanged(
@@ -186,20 +118,21 @@ pub(super) async fn pass(
         request,
         generation.as_ref(),
         surface,
-        built.path(),
-        opened.as_ref(),
+        &toplevel,
+        declared.opened.as_ref(),
     )?;
     if request.depth != Depth::Whole {
         return Ok(match unchanged {
             true => format!("{machine} is already what {} declares", text::commit(&id)),
             false => format!(
                 "{machine} would be switched to {}; nothing was touched",
-                text::store_path(built.path().as_str())
+                text::store_path(toplevel.as_str())
             ),
         });
     }
     if unchanged && generation.is_some() {
         converged(world, &id, standing)?;
+        world.roots.release(EVALUATION)?;
         let on = generation
             .as_ref()
             .map_or_else(String::new, |generation| named(&id, generation));
@@ -208,31 +141,32 @@ pub(super) async fn pass(
     let candidate = Candidate {
         revision: id.clone(),
         subject: commit.subject.clone(),
-        class,
+        class: declared.class,
         surface,
-        system: host.to_owned(),
-        tags: entry.metadata().tags.clone(),
-        toplevel: built.path().to_owned(),
+        system: host::system().to_owned(),
+        tags: declared.tags,
+        toplevel,
         kind: if unchanged {
             GenerationKind::Adopted
         } else {
             GenerationKind::Activated
         },
-        secrets: match &opened {
+        secrets: match &declared.opened {
             Some(opened) => stage(world, opened, report)?,
             None => None,
         },
         // What somebody else installs is nothing to install at a rollback either.
-        requirements: opened.is_some().then_some(requirements),
+        requirements: declared.opened.is_some().then_some(declared.requirements),
     };
-    drop(opened);
+    drop(declared.opened);
     let generation = if unchanged {
         adopt(world, &candidate).await?
     } else {
-        activate(world, tools, &policy, &candidate, report).await?
+        let tools = world.tools()?;
+        activate(world, tools, &declared.policy, &candidate, report).await?
     };
     converged(world, &id, standing)?;
-    tidy(world, &policy, report);
+    tidy(world, &declared.policy, report);
     Ok(format!("{machine} is on {}", named(&id, &generation)))
 }
 

@@ -6,7 +6,9 @@ use crate::class::{Class, IdentifyError, Obstacle};
 use crate::durable::DurableError;
 use crate::exit::Outcome;
 use crate::journal::JournalError;
-use crate::nix::{AddSourceError, BuildError, EvaluateError, RootError, ToolError, UnusableEntry};
+use crate::nix::{
+    AddSourceError, BuildError, EvaluateError, PublishedError, RootError, ToolError, UnusableEntry,
+};
 use crate::source::{FetchError, MirrorError, PollError, TreeError, TrustError};
 use crate::text;
 use crate::transaction::{CarryError, Failure};
@@ -60,6 +62,20 @@ pub enum PassError {
         /// Why.
         #[source]
         source: EvaluateError,
+    },
+    /// The fleet's files cannot be read.
+    #[error("cannot read the files of the fleet")]
+    Tree(#[source] TreeError),
+    /// The fleet publishes nothing for this machine at this commit.
+    #[error("{} is not published for {machine}", text::commit(revision))]
+    Published {
+        /// The machine.
+        machine: String,
+        /// The commit.
+        revision: String,
+        /// Why.
+        #[source]
+        source: PublishedError,
     },
     /// The class is one that this version does not activate.
     #[error("{machine} is of class {class}, which this version does not activate yet")]
@@ -217,11 +233,14 @@ impl PassError {
             | PassError::Daemon(_)
             | PassError::Source(_)
             | PassError::Evaluate { .. }
+            | PassError::Tree(_)
             | PassError::Class { .. }
             | PassError::System { .. }
             | PassError::Policy(_)
             | PassError::PolicyDocument(_)
             | PassError::PolicyFile(_) => Outcome::EvaluationFailed,
+            PassError::Published { source, .. } if source.is_waiting() => Outcome::Held,
+            PassError::Published { .. } => Outcome::EvaluationFailed,
             PassError::Requirements { .. }
             | PassError::Preflight(_)
             | PassError::Manifests(_)
@@ -262,7 +281,7 @@ impl PassError {
             }
             PassError::Manifests(findings) => findings.iter().map(ToString::to_string).collect(),
             PassError::Obstacles(obstacles) => obstacles.iter().map(ToString::to_string).collect(),
-            PassError::Build(BuildError::Failed { log, .. })
+            PassError::Build(BuildError::Failed { log, .. } | BuildError::NotFetched { log, .. })
             | PassError::Reverted { log, .. }
             | PassError::RevertFailed { log, .. } => log.clone(),
             _ => Vec::new(),
@@ -284,6 +303,24 @@ impl PassError {
             PassError::Tool(ToolError::Missing { .. }) => {
                 text("install Nix, or give the agent a PATH that has it")
             }
+            PassError::Tool(ToolError::TooOld { .. }) => text(
+                "upgrade Nix as it was installed: by the distribution's package, by `nix-channel --update; nix-env -iA nixpkgs.nix` as root, or with NixOS",
+            ),
+            PassError::Tool(ToolError::NoVersion { .. } | ToolError::Version(_)) => {
+                text("is it Nix? `nix --version` should name one")
+            }
+            PassError::Published { source, .. } => source.hint(),
+            PassError::Build(BuildError::NotFetched { .. }) => text(
+                "is it in a cache that the nix-daemon asks (`substituters`), signed by a key that it trusts (`trusted-public-keys`)?",
+            ),
+            PassError::Evaluate {
+                source: EvaluateError::ImportForbidden { .. },
+                ..
+            } => text("set `nix.import_from_derivation = true` to let evaluations build"),
+            PassError::Evaluate {
+                source: EvaluateError::Home(_),
+                ..
+            } => text("see `nix.access_tokens_file`, `nix.netrc` and `nix.ssh_key` in the configuration"),
             PassError::Daemon(_) => text("is the nix-daemon running, and is `nix.daemon` its socket?"),
             PassError::Evaluate {
                 source: EvaluateError::Unusable(unusable),

@@ -114,6 +114,8 @@ pub(super) fn remember(
 pub(super) fn stage_of(error: &PassError) -> Option<Stage> {
     match error {
         PassError::Evaluate { .. }
+        | PassError::Tree(_)
+        | PassError::Published { .. }
         | PassError::Class { .. }
         | PassError::System { .. }
         | PassError::Tool(_)

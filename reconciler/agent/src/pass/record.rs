@@ -1,6 +1,6 @@
 //! A pass from outside: begun in the journal, made, ended in the journal, and told.
 
-use super::evaluate::policy_at;
+use super::policy::policy_at;
 use super::target::{About, Target, find};
 use super::tidy::tidy;
 use super::{Depth, Ended, PassError, Progress, Reporter, Request, World, commit, gates, recover, rollback};

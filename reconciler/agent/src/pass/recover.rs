@@ -1,7 +1,7 @@
 //! A transaction that the agent did not live to see the end of: finished or undone before anything else.
 
 use super::carrier::chain;
-use super::evaluate::policy_at;
+use super::policy::policy_at;
 use super::target::About;
 use super::transact::{CANDIDATE, finish, restarted};
 use super::{PassError, Phase, Reporter, World, secrets};
@@ -28,7 +28,7 @@ pub(super) async fn recover(
         .journal
         .step_transaction(record.id, &event, &state, world.now())?;
     world.journal.move_transaction(record.id, &world.boot_id)?;
-    let tools = world.tools().await?;
+    let tools = world.tools()?;
     let policy = policy_at(world, &intent.revision, &intent.tags, report)?;
     report.done(format!(
         "{} was cut off at its activation",

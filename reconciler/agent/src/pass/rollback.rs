@@ -1,8 +1,8 @@
 //! A pass that goes back to a recorded generation: neither the remote nor an evaluation is needed.
 
 use super::commit::{connect, named, stage};
-use super::evaluate::policy_at;
 use super::observe::surface_of;
+use super::policy::policy_at;
 use super::tidy::tidy;
 use super::transact::{CANDIDATE, Candidate, activate};
 use super::{Depth, Insistence, PassError, Phase, Reporter, Request, World, observe, secrets};
@@ -107,7 +107,7 @@ pub(super) async fn pass(
         requirements,
         secrets: laid_down,
     };
-    let tools = world.tools().await?;
+    let tools = world.tools()?;
     let new = activate(world, tools, &policy, &candidate, report).await?;
     world.journal.set_converged(&id, &world.settings.entry())?;
     tidy(world, &policy, report);

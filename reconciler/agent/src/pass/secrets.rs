@@ -1,6 +1,6 @@
 //! From what an entry declares to secrets that are opened, laid down and ready to be put in force.
 
-use super::evaluate::join;
+use super::policy::join;
 use super::{PassError, World};
 use crate::nix::Metadata;
 use crate::secrets::FleetTree;

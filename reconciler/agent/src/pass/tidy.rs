@@ -3,6 +3,7 @@
 //! The machine has converged by then: what cannot be tidied is told, and is no failure.
 
 use super::carrier::chain;
+use super::transact::CANDIDATE;
 use super::{PassError, Reporter, World, secrets};
 use crate::journal::Generation;
 use crate::nix::Roots;
@@ -17,10 +18,13 @@ pub(super) fn tidy(world: &World, policy: &Policy, report: &mut Reporter<'_>) {
         let generations = world.journal.generations()?;
         let keep = usize::try_from(policy.keep_generations.get()).unwrap_or(usize::MAX);
         let kept: Vec<&Generation> = generations.iter().take(keep).collect();
-        let names: Vec<String> = kept
+        let mut names: Vec<String> = kept
             .iter()
             .map(|generation| Roots::generation(generation.number))
             .collect();
+        // It protects the same as the newest of them, and goes on to: a collection that read the roots before there
+        // was that one's must not find this one gone.
+        names.push(CANDIDATE.to_owned());
         world.roots.keep(&names)?;
         // The running generation's and the one before: older ones are opened again when they are gone back to.
         let own: Vec<u64> = kept

@@ -1,11 +1,12 @@
 //! What a pass is given: settings, journal, source, host. Made once, at the start of the agent or of a command.
 
+use super::PassError;
 use crate::class::Site;
 use crate::config::{HistoryRule, Settings};
 use crate::durable::{self, DurableError};
 use crate::host::{self, Environment, HostError};
 use crate::journal::{Journal, JournalError};
-use crate::nix::{NixTools, Roots, ToolError};
+use crate::nix::{Nix, NixTools, Roots, ToolError};
 use crate::process::Account;
 use crate::source::{self, FleetUrl, FleetUrlError, Source, SourceError, SourceSettings};
 use camino::Utf8PathBuf;
@@ -74,6 +75,7 @@ pub struct World {
     /// Whom the fleet is evaluated as.
     pub evaluator: Option<Account>,
     tools: Option<NixTools>,
+    nix: Option<Nix>,
 }
 
 impl World {
@@ -108,6 +110,7 @@ impl World {
             source,
             evaluator,
             tools: None,
+            nix: None,
         })
     }
 
@@ -129,7 +132,7 @@ impl World {
     }
 
     /// The commands of Nix, looked for when they are first needed: a pass that changes nothing needs none.
-    pub async fn tools(&mut self) -> Result<NixTools, ToolError> {
+    pub fn tools(&mut self) -> Result<NixTools, ToolError> {
         if let Some(tools) = &self.tools {
             return Ok(tools.clone());
         }
@@ -137,16 +140,36 @@ impl World {
             &self.environment.folders,
             &self.settings.nix,
             &self.settings.paths,
-        )
-        .await?;
+        )?;
         self.tools = Some(tools.clone());
         Ok(tools)
     }
 
-    /// The evaluator's home.
+    /// The evaluator, asked for its version where it is not the one that was asked last.
+    pub async fn nix(&mut self) -> Result<Nix, PassError> {
+        if let Some(nix) = &self.nix {
+            return Ok(nix.clone());
+        }
+        let tools = self.tools()?;
+        let known = self.journal.nix()?;
+        let nix = Nix::find(&self.environment.folders, &tools, &self.boot_id, known.clone()).await?;
+        if known.as_ref() != Some(&nix) {
+            self.journal.set_nix(&nix)?;
+        }
+        self.nix = Some(nix.clone());
+        Ok(nix)
+    }
+
+    /// The folder of the evaluator's home, which is made anew for each evaluation.
     #[must_use]
     pub fn evaluator_home(&self) -> Utf8PathBuf {
-        self.settings.paths.state.join("evaluator")
+        self.settings.paths.run.join("evaluator")
+    }
+
+    /// What the evaluator keeps from one evaluation to the next: fetched inputs.
+    #[must_use]
+    pub fn evaluator_cache(&self) -> Utf8PathBuf {
+        self.settings.paths.state.join("evaluator/cache")
     }
 
     /// Variables that every activation gets.

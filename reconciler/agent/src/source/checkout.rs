@@ -131,6 +131,12 @@ impl Checkout {
         &self.root
     }
 
+    /// Git's own folder: what a [`Mirror`](super::Mirror) reads.
+    #[must_use]
+    pub fn repository(&self) -> &Utf8Path {
+        Utf8Path::from_path(self.repository.path()).unwrap_or(&self.root)
+    }
+
     /// The commit, where one was asked for.
     #[must_use]
     pub fn commit(&self) -> Option<Oid> {

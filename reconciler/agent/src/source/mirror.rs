@@ -115,6 +115,21 @@ impl Mirror {
         Ok(mirror)
     }
 
+    /// Opens any repository to be read, a checkout included.
+    ///
+    /// # Errors
+    /// [`MirrorError::Corrupt`] where there is none.
+    pub fn of(path: &Utf8Path) -> Result<Self, MirrorError> {
+        let repository = Repository::open(path).map_err(|source| MirrorError::Corrupt {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            repository,
+            path: path.to_owned(),
+        })
+    }
+
     /// What was fetched last can be read: the least that makes the next fetch right, for it builds on it.
     fn check(&self) -> Result<(), git2::Error> {
         // It names a branch that need not exist; an empty one is what a power cut leaves, and no fetch takes it.

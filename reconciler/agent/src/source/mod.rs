@@ -40,6 +40,7 @@ mod tree;
 pub mod trust;
 mod upstream;
 mod walk;
+mod without;
 
 pub use advertisement::AdvertisementError;
 pub use checkout::{Checkout, CheckoutError, Moment};

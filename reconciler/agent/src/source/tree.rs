@@ -102,7 +102,7 @@ pub struct Entry {
 /// A directory of a commit.
 pub struct TreeView<'mirror> {
     repository: &'mirror Repository,
-    tree: Tree<'mirror>,
+    pub(super) tree: Tree<'mirror>,
 }
 
 impl fmt::Debug for TreeView<'_> {

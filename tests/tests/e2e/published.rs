@@ -1,0 +1,259 @@
+//! From a cache alone: what was evaluated and built elsewhere is fetched, with a signature that counts.
+
+use crate::refusal::refusal;
+use reconciler_tests::{Entry, Fleet, Host, Output, SYSTEM, Scratch, Store, reconcile, run};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+/// A fleet, the cache that its build server fills, and a machine that only fetches. The server has a store of its own
+/// at the same path as the machine's.
+struct Stage {
+    fleet: Fleet,
+    store: Store,
+    cache: Scratch,
+    host: Host,
+}
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+impl Stage {
+    fn new() -> Stage {
+        let (mut store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
+        fleet.declare("electrum", &Entry::nixos());
+        fleet.declare("stibnite", &Entry::darwin());
+        fleet.publish("declare more machines");
+        let cache = Scratch::on_disk();
+        let key = key(&store, &cache, "secret");
+        store.configure(&format!(
+            "require-sigs = true\nsubstituters = file://{}\ntrusted-public-keys = {key}\n",
+            cache.path().join("cache").display(),
+        ));
+        let mut host = Host::new(&store, &fleet, "cinnabar");
+        host.set("nix.evaluate", "\"published\"");
+        // Whoever calls it fails, and is seen.
+        host.stand_in("nix", "echo \"nix was called: $*\" >&2; exit 99");
+        Stage {
+            fleet,
+            store,
+            cache,
+            host,
+        }
+    }
+
+    /// `reconcile publish` as a build server runs it: no configuration, no agent, not even a PATH of its own.
+    fn publish(&mut self, arguments: &[&str]) -> Output {
+        self.store.swap();
+        let mut command = Command::new(reconcile());
+        self.store
+            .environment(&mut command)
+            .args(["publish"])
+            .args(arguments)
+            .current_dir(self.fleet.work());
+        let output = run(&mut command, LIMIT);
+        self.store.swap();
+        output
+    }
+
+    /// Builds what `publish` names and copies it to the cache, signed with `key` if there is one.
+    fn fill_cache(&mut self, derivations: &str, key: Option<&str>) {
+        self.store.swap();
+        let mut realise = vec!["--realise"];
+        realise.extend(derivations.lines());
+        let built = self.store.nix("nix-store", &realise).ended(0).stdout;
+        let mut to = format!(
+            "file://{}?compression=none",
+            self.cache.path().join("cache").display()
+        );
+        if let Some(key) = key {
+            to.push_str(&format!("&secret-key={}", self.cache.path().join(key).display()));
+        }
+        let mut copy = vec![
+            "--extra-experimental-features",
+            "nix-command",
+            "copy",
+            "--to",
+            &to,
+        ];
+        copy.extend(built.lines());
+        self.store.nix("nix", &copy).ended(0);
+        self.store.swap();
+    }
+
+    fn map(&self) -> PathBuf {
+        self.fleet
+            .work()
+            .join(format!(".reconciler/published/{SYSTEM}.json"))
+    }
+}
+
+/// Makes a key that signs what is in a cache; its public part.
+fn key(store: &Store, cache: &Scratch, name: &str) -> String {
+    let secret = cache.path().join(name).display().to_string();
+    let public = format!("{secret}.public");
+    store
+        .nix(
+            "nix-store",
+            &["--generate-binary-cache-key", "cache-1", &secret, &public],
+        )
+        .ended(0);
+    std::fs::read_to_string(public).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_machine_takes_what_was_published_and_evaluates_nothing() {
+    let mut stage = Stage::new();
+    let published = stage
+        .publish(&[])
+        .ended(0)
+        .says("cinnabar")
+        .says("electrum")
+        .never_says("stibnite");
+    assert_eq!(published.stdout.lines().count(), 2, "{published}");
+    assert!(stage.map().exists());
+    stage.fill_cache(&published.stdout, Some("secret"));
+    stage.fleet.publish("publish");
+    let output = stage
+        .host
+        .run(&["now"])
+        .ended(0)
+        .says("as it was published")
+        .says("fetched");
+    assert_eq!(stage.host.motd(), "first", "{output}");
+    assert_eq!(stage.store.profile("system"), stage.host.current());
+
+    // A commit of nothing else needs no new map; the one that needs it waits for it.
+    stage.fleet.publish("an empty commit");
+    stage.host.now(0);
+    stage.fleet.motd("cinnabar", "second");
+    stage.fleet.publish("change the motd");
+    let output = stage.host.run(&["now"]);
+    refusal(
+        output,
+        10,
+        &["is not published for cinnabar", "was made of an earlier tree"],
+        Some("reconcile publish"),
+    );
+    assert_eq!(stage.host.motd(), "first");
+    let published = stage.publish(&[]).ended(0);
+    stage.fill_cache(&published.stdout, Some("secret"));
+    stage.fleet.publish("publish");
+    stage.host.now(0);
+    assert_eq!(stage.host.motd(), "second");
+    // The map changes no evaluation, so publishing it does not ask for another one.
+    let again = stage.publish(&[]).ended(0).says("is of this tree already");
+    assert_eq!(again.stdout, "");
+    assert_eq!(stage.host.run(&["rollback"]).ended(0).code, Some(0));
+    assert_eq!(stage.host.motd(), "first");
+}
+
+#[test]
+fn nothing_is_published() {
+    let stage = Stage::new();
+    let output = stage.host.run(&["now"]);
+    refusal(
+        output,
+        10,
+        &[
+            "is not published for cinnabar",
+            "there is no .reconciler/published/",
+        ],
+        Some("reconcile publish"),
+    );
+    let status = stage.host.status();
+    assert_eq!(status["last_pass"]["outcome"], "held", "{status:#}");
+}
+
+#[test]
+fn a_machine_that_was_not_published() {
+    let mut stage = Stage::new();
+    stage.publish(&[]).ended(0);
+    stage.fleet.publish("publish");
+    stage.host.set("machine", "\"electron\"");
+    let output = stage.host.run(&["now"]);
+    refusal(
+        output,
+        13,
+        &["no machine `electron`; it has electrum, cinnabar"],
+        Some("reconcile publish"),
+    );
+}
+
+#[test]
+fn a_path_that_no_cache_has() {
+    let mut stage = Stage::new();
+    stage.publish(&[]).ended(0);
+    stage.fleet.publish("publish");
+    let output = stage.host.run(&["now"]);
+    refusal(
+        output,
+        15,
+        &["cannot fetch nixos-system-cinnabar"],
+        Some("substituters"),
+    );
+    assert_eq!(stage.host.current(), None);
+    // It is there later.
+    let published = stage.publish(&["--force"]).ended(0);
+    stage.fill_cache(&published.stdout, Some("secret"));
+    stage.host.now(0);
+    assert_eq!(stage.host.motd(), "first");
+}
+
+#[test]
+fn a_signature_that_is_missing_or_somebody_elses() {
+    for key in [None, Some("another")] {
+        let mut stage = Stage::new();
+        self::key(&stage.store, &stage.cache, "another");
+        let published = stage.publish(&[]).ended(0);
+        stage.fill_cache(&published.stdout, key);
+        stage.fleet.publish("publish");
+        let output = stage.host.run(&["now"]);
+        refusal(
+            output,
+            15,
+            &["cannot fetch nixos-system-cinnabar", "signature"],
+            Some("trusted-public-keys"),
+        );
+        assert_eq!(stage.host.current(), None);
+        assert_eq!(stage.store.profile("system"), None);
+    }
+}
+
+#[test]
+fn a_machine_that_cannot_be_evaluated_is_left_out_and_named() {
+    let mut stage = Stage::new();
+    stage.fleet.declare(
+        "electrum",
+        &Entry::nixos().toplevel("throw \"the option is gone\""),
+    );
+    stage.fleet.publish("a bad machine");
+    let output = stage
+        .publish(&["--out", "map.json"])
+        .ended(13)
+        .says("cannot evaluate electrum")
+        .says("the option is gone");
+    assert_eq!(output.stdout.lines().count(), 1, "{output}");
+    let map = stage.fleet.read("map.json");
+    assert!(
+        map.contains("\"cinnabar\"") && !map.contains("\"electrum\""),
+        "{map}"
+    );
+}
+
+#[test]
+fn what_cannot_be_published() {
+    let mut stage = Stage::new();
+    let folder = stage.cache.path().display().to_string();
+    stage
+        .publish(&[&folder])
+        .ended(2)
+        .says("lies in no git repository");
+    stage
+        .publish(&["--directory", "../x"])
+        .ended(2)
+        .says("has to be a folder inside the repository");
+    stage
+        .publish(&["--directory", "nowhere"])
+        .ended(13)
+        .says("nowhere");
+}
