@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use age_core::primitives::bech32_encode;
 use reconciler_vars::{
-    Identities, IdentityKind, IdentityProblem, IdentitySource, PluginProblem, Plugins, SopsError,
-    decrypt_file,
+    Identities, IdentityKind, IdentityProblem, IdentitySource, PluginProblem, Plugins, Recipient, SealError,
+    SopsError, decrypt_file, encrypt_binary,
 };
 use support::lab::Lab;
 use support::{CANARY, identity_of_plugin};
@@ -386,6 +386,60 @@ fn only_programs_that_nobody_else_could_have_put_there_are_run() {
         problem("x/../age-plugin-evil", lab.folder().to_owned()),
         Some(PluginProblem::NotInstalled { .. })
     ));
+}
+
+#[test]
+fn what_is_sealed_here_for_a_plugin_sops_and_age_open_with_it() {
+    let lab = Lab::new();
+    program(lab.folder(), "marked", HONEST);
+    let folders = [lab.folder(), Path::new("/usr/bin"), Path::new("/bin")];
+    let plugins = Plugins::new(folders.map(Path::to_owned).into(), PATIENT);
+    let to = recipient("marked").parse::<Recipient>().unwrap();
+    let to = [to.with_plugins(&plugins)];
+    let sealed = encrypt_binary(CANARY.as_bytes(), &to, "2024-02-29T12:00:00Z").unwrap();
+    let opened = decrypt_file(&sealed, &load(&lab, "marked", PATIENT)).unwrap();
+    assert_eq!(opened.into_bytes().unwrap().as_slice(), CANARY.as_bytes());
+    lab.write("machine.txt", identity_of_plugin("marked").as_bytes());
+    assert_eq!(lab.open_as(&sealed, "binary"), CANARY.as_bytes());
+
+    for (name, script, expected) in [
+        ("none", None, "is not installed in any of"),
+        (
+            "error",
+            Some("ask \"error recipient 0\" \"$(printf 'no token' | base64 -w0 | tr -d =)\"; say done"),
+            "no token",
+        ),
+        ("silent", Some("say done"), "does not speak the protocol"),
+        (
+            "asks",
+            Some("ask request-secret \"$(printf 'the PIN' | base64 -w0 | tr -d =)\"; say done"),
+            "the PIN",
+        ),
+        ("gone", Some("exit 1"), "ended without an answer"),
+        ("noise", Some("echo hello"), "does not speak the protocol"),
+    ] {
+        if let Some(script) = script {
+            let early = format!(
+                "[ \"$1\" = --age-plugin=recipient-v1 ] && {{ while read_stanza; do [ \"$head\" = done ] && break; done; {script}; exit; }}\n"
+            );
+            let path = program(lab.folder(), name, "");
+            let text = COMMON.replacen("if [ \"$1\"", &format!("{early}if [ \"$1\""), 1);
+            #[expect(clippy::disallowed_methods, reason = "a test lays out its own files")]
+            fs::write(path, text).unwrap();
+        }
+        let to = recipient(name).parse::<Recipient>().unwrap();
+        let to = [to.with_plugins(&plugins)];
+        let error = encrypt_binary(CANARY.as_bytes(), &to, "2024-02-29T12:00:00Z").unwrap_err();
+        let SealError::DataKey {
+            recipient: named,
+            source,
+        } = &error
+        else {
+            panic!("{error:?}");
+        };
+        assert_eq!(*named, recipient(name));
+        assert!(source.to_string().contains(expected), "{name}: {source}");
+    }
 }
 
 #[test]

@@ -70,9 +70,6 @@ fn what_could_not_be_opened_or_checked_again_is_not_made() {
             "{time}"
         );
     }
-    for text in ["", "age1nonsense", "ssh-ed25519 AAAA", "AGE-SECRET-KEY-1QQ"] {
-        assert!(text.parse::<Recipient>().is_err(), "{text}");
-    }
 }
 
 #[test]

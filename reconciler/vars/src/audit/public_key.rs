@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use crate::sops::canonical;
+
 /// A key that a secret can be encrypted to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PublicKey {
@@ -17,13 +19,7 @@ pub enum PublicKey {
 impl PublicKey {
     /// An age recipient in its one spelling.
     pub fn age(text: &str) -> Self {
-        let mut words = text.split_whitespace();
-        Self::Age(match (words.next(), words.next()) {
-            (Some(kind), Some(key)) if kind.starts_with("ssh-") => format!("{kind} {key}"),
-            // Bech32 is the same in upper case.
-            (Some(key), _) => key.to_ascii_lowercase(),
-            (None, _) => String::new(),
-        })
+        Self::Age(canonical(text))
     }
 
     /// A fingerprint in its one spelling.

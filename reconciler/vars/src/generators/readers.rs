@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::definition::DefaultReaders;
+use crate::identity::Plugins;
 use crate::readers::{ReaderKind, ReadersError, key};
 use crate::requirements::{InvalidName, NameKind, check_name};
 use crate::sops::{InvalidRecipient, Recipient};
@@ -131,6 +132,8 @@ pub fn default_people(tree: &dyn Tree, declared: &DefaultReaders) -> Result<Link
 /// Keys and groups of the fleet: what lies below `sops/`, with changes that are not written yet.
 pub struct Directory<'a> {
     tree: &'a dyn Tree,
+    /// Where the plugins of those are that only a plugin encrypts to.
+    plugins: Plugins,
     /// Keys that come, and those that go.
     changed: BTreeMap<(ReaderKind, String), Option<Vec<Recipient>>>,
     /// Members that groups get.
@@ -151,9 +154,16 @@ impl<'a> Directory<'a> {
     pub fn new(tree: &'a dyn Tree) -> Self {
         Self {
             tree,
+            plugins: Plugins::default(),
             changed: BTreeMap::new(),
             joined: BTreeSet::new(),
         }
+    }
+
+    /// The same, with age plugins looked for elsewhere than in their usual folders.
+    #[must_use]
+    pub fn with_plugins(self, plugins: Plugins) -> Self {
+        Self { plugins, ..self }
     }
 
     /// The same with a key that is there or not.
@@ -171,15 +181,37 @@ impl<'a> Directory<'a> {
     /// # Errors
     /// [`ReadersError`] where there is none.
     pub fn keys(&self, kind: ReaderKind, name: &str) -> Result<Vec<Recipient>, ReadersError> {
-        match self.changed.get(&(kind, name.to_owned())) {
-            Some(Some(keys)) => Ok(keys.clone()),
-            Some(None) => Err(ReadersError::NoKey {
-                kind,
-                name: name.to_owned(),
-                path: kind.key_file(name),
-            }),
-            None => key(self.tree, kind, name.to_owned()).map(|reader| reader.recipients),
+        let keys = match self.changed.get(&(kind, name.to_owned())) {
+            Some(Some(keys)) => keys.clone(),
+            Some(None) => {
+                return Err(ReadersError::NoKey {
+                    kind,
+                    name: name.to_owned(),
+                    path: kind.key_file(name),
+                });
+            }
+            None => key(self.tree, kind, name.to_owned())?.recipients,
+        };
+        let found = keys.into_iter().map(|key| key.with_plugins(&self.plugins));
+        Ok(found.collect())
+    }
+
+    /// The keys that changed hands, each with those that its holder had before and has no more.
+    pub(super) fn replaced(&self) -> BTreeMap<String, Vec<String>> {
+        let mut replaced = BTreeMap::new();
+        for ((kind, name), keys) in &self.changed {
+            let Some(keys) = keys else { continue };
+            // Who has no key yet replaces none.
+            let old = key(self.tree, *kind, name.clone()).map(|reader| reader.recipients);
+            let old: Vec<String> = old
+                .unwrap_or_default()
+                .iter()
+                .filter(|old| !keys.contains(old))
+                .map(ToString::to_string)
+                .collect();
+            replaced.extend(keys.iter().map(|key| (key.to_string(), old.clone())));
         }
+        replaced
     }
 
     /// Whom links name: machines and people, those of groups as well, each once.
@@ -254,7 +286,7 @@ pub fn key_file(kind: ReaderKind, text: &str) -> Result<(Recipient, Vec<u8>), In
         publickey: recipient.to_string(),
         kind: "age",
     };
-    let mut bytes = serde_json::to_vec_pretty(&file).map_err(|_| InvalidRecipient(text.to_owned()))?;
+    let mut bytes = serde_json::to_vec_pretty(&file).map_err(|_| InvalidRecipient::Other(text.to_owned()))?;
     bytes.push(b'\n');
     Ok((recipient, bytes))
 }

@@ -9,7 +9,10 @@ use super::readers::{Directory, LinkNames};
 use super::writer::{WriteError, links, recipients};
 use crate::identity::Identities;
 use crate::readers::ReaderKind;
-use crate::sops::{Format, KeyGroups, Rekeyed, SealError, SopsError, inspect, rekey_file, rotate};
+use crate::sops::{
+    Format, KeyGroups, Rekeyed, SealError, SopsError, decrypt_file, encrypt_binary, inspect,
+    rekey as rekey_file, rotate,
+};
 use crate::tree::{EntryKind, Tree, TreeError};
 
 /// The folders that hold a `secret`: all of the vars, and what `clan secrets` keeps in `sops/secrets`.
@@ -202,7 +205,7 @@ fn rekey(
     };
     let bytes = tree.read(&format!("{path}/secret"))?.unwrap_or_default();
     let sealed = inspect(&bytes).map_err(open)?;
-    let found: BTreeSet<String> = sealed.age.into_iter().collect();
+    let found = sealed.age_readers();
     let wanted: BTreeSet<String> = recipients.iter().map(ToString::to_string).collect();
     let sealing = Sealing {
         path: path.clone(),
@@ -219,14 +222,25 @@ fn rekey(
     if sealing.removed.is_empty() && sealing.added.is_empty() {
         return Ok((None, edit));
     }
-    let new = if sealing.removed.is_empty() {
-        match rekey_file(&bytes, identities, &recipients).map_err(seal)? {
-            Rekeyed::Changed(new) => new,
-            Rekeyed::Unchanged => return Ok((None, edit)),
-        }
+    let new = if sealed.anonymous.is_some() {
+        // An age file does not say whom it is for: one of sops does.
+        let value = decrypt_file(&bytes, identities).map_err(open)?;
+        let value = value.into_bytes().map_err(open)?;
+        encrypt_binary(&value, &recipients, now).map_err(seal)?
     } else {
-        let readers = KeyGroups::any_of(&recipients).map_err(seal)?;
-        rotate(&bytes, Format::Json, identities, &readers, now).map_err(seal)?
+        let replaced = directory.replaced();
+        let readers = KeyGroups::regrouped(&bytes, Format::Json, &recipients, |reader| {
+            replaced.get(&reader.to_string()).cloned().unwrap_or_default()
+        });
+        let readers = readers.map_err(seal)?;
+        if sealing.removed.is_empty() {
+            match rekey_file(&bytes, Format::Json, identities, &readers).map_err(seal)? {
+                Rekeyed::Changed(new) => new,
+                Rekeyed::Unchanged => return Ok((None, edit)),
+            }
+        } else {
+            rotate(&bytes, Format::Json, identities, &readers, now).map_err(seal)?
+        }
     };
     edit.file("secret", new);
     Ok((Some(sealing), edit))

@@ -1,7 +1,7 @@
 //! Owns the laying down of a generator's values: sealed for those who may read them, in clan's layout, and only
 //! where they are not so already. It must never run a script.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -12,7 +12,7 @@ use super::id::GeneratorId;
 use super::readers::{Directory, LinkNames, link_target};
 use crate::identity::Identities;
 use crate::readers::{ReaderKind, ReadersError};
-use crate::sops::{Format, Recipient, SealError, decrypt_file, encrypt_binary, inspect};
+use crate::sops::{Format, KeyGroups, Recipient, SealError, SealOptions, decrypt_file, encrypt, inspect};
 use crate::tree::{Tree, TreeError};
 use crate::validation;
 
@@ -162,8 +162,11 @@ impl Writer<'_> {
         let wanted = self.wanted(id, node, name)?;
         let recipients = recipients(self.directory, &wanted, &path)?;
         let old = self.tree.read(&format!("{path}/secret"))?;
-        if !old.is_some_and(|old| self.holds(&old, value, &recipients)) {
-            let sealed = encrypt_binary(value, &recipients, self.now);
+        if !old
+            .as_deref()
+            .is_some_and(|old| self.holds(old, value, &recipients))
+        {
+            let sealed = self.seal(old.as_deref(), value, &recipients);
             let sealed = sealed.map_err(|source| WriteError::Seal {
                 path: path.clone(),
                 source,
@@ -174,22 +177,41 @@ impl Writer<'_> {
         links(self.tree, edit, &path, name, &wanted)
     }
 
+    /// A new file in the place of the old one, whose key groups it keeps.
+    fn seal(
+        &self,
+        old: Option<&[u8]>,
+        value: &Value,
+        recipients: &[Recipient],
+    ) -> Result<Vec<u8>, SealError> {
+        let replaced = self.directory.replaced();
+        let kept = old.filter(|old| has_groups(old)).map(|old| {
+            KeyGroups::regrouped(old, Format::Json, recipients, |reader| {
+                replaced.get(&reader.to_string()).cloned().unwrap_or_default()
+            })
+        });
+        let readers = kept.unwrap_or_else(|| KeyGroups::any_of(recipients))?;
+        encrypt(value, Format::Binary, &SealOptions::new(readers), self.now)
+    }
+
     /// Whether the file is sealed for just these and holds the value: a new sealing would only be noise.
     fn holds(&self, file: &[u8], value: &Value, recipients: &[Recipient]) -> bool {
         let Ok(sealed) = inspect(file) else {
             return false;
         };
-        let mut found = sealed.age;
-        let mut wanted: Vec<_> = recipients.iter().map(ToString::to_string).collect();
-        found.sort();
-        wanted.sort();
-        if found != wanted || !sealed.pgp.is_empty() || sealed.others > 0 {
+        let wanted: BTreeSet<String> = recipients.iter().map(ToString::to_string).collect();
+        if sealed.age_readers() != wanted || !sealed.pgp.is_empty() || sealed.others > 0 {
             return false;
         }
         decrypt_file(file, self.identities).is_ok_and(|opened| {
             opened.format() == Format::Binary && opened.into_bytes().is_ok_and(|found| found == *value)
         })
     }
+}
+
+/// Whether shares of several groups open a file.
+fn has_groups(file: &[u8]) -> bool {
+    inspect(file).is_ok_and(|sealed| sealed.groups > 1)
 }
 
 /// The keys of everyone whom links name, each once.

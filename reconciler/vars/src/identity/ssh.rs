@@ -1,6 +1,8 @@
 //! Owns the reading of SSH keys, and their conversion to age's X25519 keys as ssh-to-age does it. It must never
 //! read a file.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 use bech32::{Bech32, Hrp};
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use sha2::{Digest, Sha256, Sha512};
@@ -38,6 +40,12 @@ pub enum SshConversionError {
     /// The numbers of an RSA key do not belong together.
     #[error("an RSA key that OpenSSL does not take")]
     Rsa,
+    /// An RSA key that is too short to be safe.
+    #[error("an RSA key of {bits} bits, and age takes none below 2048")]
+    ShortRsa {
+        /// Its length.
+        bits: u32,
+    },
     /// The bech32 encoding failed.
     #[error("could not be encoded as an age key")]
     Encoding,
@@ -142,7 +150,13 @@ impl PublicHalf {
         }))
     }
 
-    /// Whether a stanza's first argument is this key's tag: the first four bytes of the hash.
+    /// The first four bytes of the hash, by which a stanza names the key.
+    pub(super) fn tag(&self) -> String {
+        let [one, two, three, four, ..] = self.hash;
+        BASE64_STANDARD_NO_PAD.encode([one, two, three, four])
+    }
+
+    /// Whether a stanza's first argument is this key's tag.
     pub(super) fn is_tagged(&self, argument: Option<&String>) -> bool {
         argument
             .and_then(|text| super::attempt::decode::<4>(text))

@@ -1,17 +1,21 @@
-//! Owns the opening of age's `ssh-rsa` stanzas. It must never be used for any other kind.
+//! Owns the opening and the making of age's `ssh-rsa` stanzas. It must never be used for any other kind.
 //!
 //! The arithmetic is OpenSSL's, which libgit2 and libssh2 bring anyway: blinded, and in constant time. The crate
 //! `rsa` is neither (RUSTSEC-2023-0071). The format: filippo.io/age, `agessh/agessh.go`.
 
-use age_core::format::Stanza;
+use std::io;
+
+use age::secrecy::ExposeSecret;
+use age_core::format::{FileKey, Stanza};
 use openssl::bn::{BigNum, BigNumContext};
 use openssl::error::ErrorStack;
 use openssl::md::Md;
-use openssl::pkey::{PKey, Private};
+use openssl::pkey::{HasPublic, PKey, Private, Public};
 use openssl::pkey_ctx::PkeyCtx;
 use openssl::rsa::{Padding, Rsa};
 use ssh_key::Mpint;
 use ssh_key::private::RsaKeypair;
+use ssh_key::public::RsaPublicKey;
 use zeroize::Zeroizing;
 
 use super::attempt::Unwrapped;
@@ -80,14 +84,62 @@ impl SshRsa {
     fn decrypt(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, ErrorStack> {
         let mut context = PkeyCtx::new(&self.key)?;
         context.decrypt_init()?;
-        context.set_rsa_padding(Padding::PKCS1_OAEP)?;
-        context.set_rsa_oaep_md(Md::sha256())?;
-        context.set_rsa_mgf1_md(Md::sha256())?;
-        context.set_rsa_oaep_label(LABEL)?;
+        pad(&mut context)?;
         let mut plain = Zeroizing::new(vec![0; self.key.size()]);
         let length = context.decrypt(sealed, Some(&mut plain))?;
         plain.truncate(length);
         Ok(plain)
+    }
+}
+
+fn pad<T: HasPublic>(context: &mut PkeyCtx<T>) -> Result<(), ErrorStack> {
+    context.set_rsa_padding(Padding::PKCS1_OAEP)?;
+    context.set_rsa_oaep_md(Md::sha256())?;
+    context.set_rsa_mgf1_md(Md::sha256())?;
+    context.set_rsa_oaep_label(LABEL)
+}
+
+/// age seals for none that is shorter (`agessh.go`), in bits.
+const SHORTEST: u32 = 2048;
+
+/// The public half alone.
+#[derive(Clone)]
+pub(super) struct SshRsaRecipient {
+    public: PublicHalf,
+    key: PKey<Public>,
+}
+
+impl SshRsaRecipient {
+    pub(super) fn new(public: PublicHalf, key: &RsaPublicKey) -> Result<Self, SshConversionError> {
+        let number = |number: &Mpint| BigNum::from_slice(number.as_positive_bytes().unwrap_or_default());
+        let made = || Rsa::from_public_components(number(&key.n)?, number(&key.e)?).and_then(PKey::from_rsa);
+        let key = made().map_err(|_| SshConversionError::Rsa)?;
+        if key.bits() < SHORTEST {
+            return Err(SshConversionError::ShortRsa { bits: key.bits() });
+        }
+        Ok(Self { public, key })
+    }
+
+    /// `ssh-rsa AAAA…`.
+    pub(super) fn line(&self) -> &str {
+        &self.public.line
+    }
+
+    pub(super) fn wrap(&self, key: &FileKey) -> io::Result<Stanza> {
+        Ok(Stanza {
+            tag: TAG.to_owned(),
+            args: vec![self.public.tag()],
+            body: self.encrypt(key.expose_secret())?,
+        })
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+        let mut context = PkeyCtx::new(&self.key)?;
+        context.encrypt_init()?;
+        pad(&mut context)?;
+        let mut sealed = Vec::new();
+        context.encrypt_to_vec(plain, &mut sealed)?;
+        Ok(sealed)
     }
 }
 

@@ -40,8 +40,7 @@ fn combine(
     threshold: usize,
     identities: &Identities,
 ) -> Result<Zeroizing<Vec<u8>>, SopsError> {
-    let length = KEY.saturating_add(1);
-    let opened = groups.iter().map(|group| open_group(group, length, identities));
+    let opened = groups.iter().map(|group| open_share(group, identities));
     let shares: Vec<_> = opened.filter_map(Result::ok).collect();
     let needed = threshold.max(2);
     if shares.len() < needed {
@@ -52,6 +51,11 @@ fn combine(
         });
     }
     shamir::combine(&shares).ok_or(SopsError::Shares)
+}
+
+/// Opens a group's share: as long as the key, and the point at which it was taken.
+pub(super) fn open_share(group: &Group, identities: &Identities) -> Result<Zeroizing<Vec<u8>>, SopsError> {
+    open_group(group, KEY.saturating_add(1), identities)
 }
 
 /// Opens what a group's keys are sealed over.

@@ -37,6 +37,14 @@ pub enum SealError {
         /// How many there are.
         groups: usize,
     },
+    /// A key group would have nobody left who could open its share.
+    #[error("nobody would be left in key group {group} of {groups}")]
+    EmptyGroup {
+        /// Which, from 1.
+        group: usize,
+        /// How many there are.
+        groups: usize,
+    },
     /// The time is not of the form that the MAC is sealed with.
     #[error("{time:?} is not a time like 2024-01-31T12:00:00Z")]
     Time {
@@ -231,10 +239,16 @@ pub fn rekey(
     if readers.are_of(&metadata) {
         return Ok(Rekeyed::Unchanged);
     }
-    if readers.are_several() || metadata.groups.len() > 1 {
-        only_age(&metadata)?;
-    }
-    replace_readers(&mut section, readers.seal(&key, Some(&metadata))?);
+    let sealed = match readers.seal_in_place(&section, &metadata, identities)? {
+        Some(sealed) => sealed,
+        None => {
+            if readers.are_several() || metadata.groups.len() > 1 {
+                only_age(&metadata)?;
+            }
+            readers.seal(&key, Some(&metadata))?
+        }
+    };
+    replace_readers(&mut section, sealed);
     let text = store::write_sealed(&branches, &section, format)?;
     reopened(&text, format, &key)?;
     Ok(Rekeyed::Changed(text))

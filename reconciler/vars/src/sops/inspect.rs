@@ -1,6 +1,7 @@
 //! Owns what can be told of an encrypted file without any key: its form, and whom it says it is encrypted to. It
 //! must never open anything, nor quote a value.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 
 use age::armor::ArmoredReader;
@@ -8,6 +9,7 @@ use serde::Deserialize;
 
 use super::error::{SopsError, ValueProblem};
 use super::node::Node;
+use super::recipient::canonical;
 use super::{LARGEST_FILE, agefile, json, timestamp};
 
 /// Whom a file says it is encrypted to.
@@ -19,6 +21,8 @@ pub struct Inspection {
     pub pgp: Vec<String>,
     /// How many keys of other kinds (cloud services, Vault) it names.
     pub others: usize,
+    /// How many key groups it has: of several, shares open it together.
+    pub groups: usize,
     /// Of a plain age file, how many recipients it has. It names none of them.
     pub anonymous: Option<usize>,
 }
@@ -111,12 +115,21 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, SopsError> {
     if inspection == Inspection::default() {
         for keys in section.key_groups.unwrap_or_default() {
             inspection.take(keys)?;
+            inspection.groups = inspection.groups.saturating_add(1);
         }
+    } else {
+        inspection.groups = 1;
     }
     Ok(inspection)
 }
 
 impl Inspection {
+    /// The age recipients in their one spelling, each once.
+    #[must_use]
+    pub fn age_readers(&self) -> BTreeSet<String> {
+        self.age.iter().map(|recipient| canonical(recipient)).collect()
+    }
+
     fn take(&mut self, keys: Keys) -> Result<(), SopsError> {
         for key in keys.age.unwrap_or_default() {
             if !agefile::is_age(key.enc.trim_start().as_bytes()) {

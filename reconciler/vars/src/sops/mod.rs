@@ -46,6 +46,7 @@ pub use format::{Format, UnknownFormat};
 pub use inspect::{Inspection, inspect};
 pub use key_groups::KeyGroups;
 pub use keys::SealedKeys;
+pub(crate) use recipient::canonical;
 pub use recipient::{InvalidRecipient, Recipient};
 pub use rules::Selection;
 pub use store::LARGEST_FILE;

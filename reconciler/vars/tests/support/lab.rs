@@ -112,6 +112,24 @@ impl Lab {
         self.line("age-keygen", &["-y", &file])
     }
 
+    /// The recipient of an age key that was made here.
+    pub(crate) fn age_recipient(&self, name: &str) -> String {
+        self.line("age-keygen", &["-y", &format!("{name}.txt")])
+    }
+
+    /// Has real sops open with this key alone, an age key file or an SSH key.
+    pub(crate) fn age_key_in_force(&self, name: &str) {
+        let bytes = fs::read(self.path(name)).unwrap();
+        let is_ssh = bytes.starts_with(b"-----BEGIN");
+        for (place, is_it) in [("machine.txt", !is_ssh), ("host", is_ssh)] {
+            if is_it {
+                self.write(place, &bytes);
+            } else if self.path(place).exists() {
+                fs::remove_file(self.path(place)).unwrap();
+            }
+        }
+    }
+
     /// The identity of an age key that was made here.
     pub(crate) fn age_identity(&self, name: &str) -> Identities {
         self.identities(&[&format!("{name}.txt")])

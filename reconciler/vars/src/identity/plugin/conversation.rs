@@ -1,6 +1,7 @@
-//! Owns the words of the plugin protocol, `identity-v1` (C2SP, age-plugin.md). It must never answer for a person.
+//! Owns the words of the plugin protocol, `identity-v1` and `recipient-v1` (C2SP, age-plugin.md). It must never answer for a person.
 
-use age_core::format::Stanza;
+use age::secrecy::ExposeSecret;
+use age_core::format::{FileKey, Stanza};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use zeroize::Zeroizing;
@@ -18,8 +19,54 @@ pub(super) fn unwrap(
     stanzas: &[Stanza],
     limit: std::time::Duration,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, PluginProblem> {
+    let mut opening = Zeroizing::new(Vec::with_capacity(4096));
+    put(&mut opening, &["add-identity", identity], &[]);
+    for stanza in stanzas {
+        let words: Vec<&str> = ["recipient-stanza", "0", stanza.tag.as_str()]
+            .into_iter()
+            .chain(stanza.args.iter().map(String::as_str))
+            .collect();
+        put(&mut opening, &words, &stanza.body);
+    }
+    put(&mut opening, &["done"], &[]);
+    let heard = hear(process, opening, Wanted::Key, limit)?;
+    match heard.key {
+        Some(key) => Ok(Some(key)),
+        None => heard.reason().map_or(Ok(None), Err),
+    }
+}
+
+/// Has a plugin that just started seal the key of a file: the stanzas, and the labels that say with which others
+/// they may stand.
+pub(super) fn wrap(
+    process: &mut Process,
+    recipient: &str,
+    key: &FileKey,
+    limit: std::time::Duration,
+) -> Result<(Vec<Stanza>, Vec<String>), PluginProblem> {
+    let mut opening = Zeroizing::new(Vec::with_capacity(recipient.len().saturating_add(4096)));
+    put(&mut opening, &["add-recipient", recipient], &[]);
+    put(&mut opening, &["wrap-file-key"], key.expose_secret());
+    put(&mut opening, &["extension-labels"], &[]);
+    put(&mut opening, &["done"], &[]);
+    let heard = hear(process, opening, Wanted::Stanzas, limit)?;
+    if let Some(problem) = heard.reason() {
+        return Err(problem);
+    }
+    if heard.stanzas.is_empty() {
+        return Err(PluginProblem::Protocol);
+    }
+    Ok((heard.stanzas, heard.labels))
+}
+
+fn hear(
+    process: &mut Process,
+    opening: Zeroizing<Vec<u8>>,
+    wanted: Wanted,
+    limit: std::time::Duration,
+) -> Result<Heard, PluginProblem> {
     let mut heard = Heard::default();
-    match talk(process, identity, stanzas, &mut heard) {
+    match talk(process, opening, wanted, &mut heard) {
         Ok(()) => {}
         Err(Silence::TooLate) => {
             return Err(PluginProblem::TimedOut {
@@ -33,40 +80,52 @@ pub(super) fn unwrap(
         Err(Silence::TooMuch) => return Err(PluginProblem::Protocol),
         Err(Silence::Broken(error)) => return Err(PluginProblem::Talk { kind: error.kind() }),
     }
-    match heard {
-        Heard { key: Some(key), .. } => Ok(Some(key)),
-        Heard {
-            asked: Some(asked), ..
-        } => Err(PluginProblem::Interaction { asked }),
-        Heard {
-            failure: Some(message),
-            ..
-        } => Err(PluginProblem::Failed { message }),
-        Heard { malformed: true, .. } => Err(PluginProblem::Protocol),
-        _ => Ok(None),
-    }
+    Ok(heard)
+}
+
+/// What a plugin is to give.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Key,
+    Stanzas,
 }
 
 #[derive(Default)]
 struct Heard {
     key: Option<Zeroizing<Vec<u8>>>,
+    stanzas: Vec<Stanza>,
+    labels: Vec<String>,
     asked: Option<String>,
     failure: Option<String>,
     said: String,
     malformed: bool,
 }
 
-fn talk(process: &mut Process, identity: &str, stanzas: &[Stanza], heard: &mut Heard) -> Result<(), Silence> {
-    let mut opening = Zeroizing::new(Vec::with_capacity(4096));
-    put(&mut opening, &["add-identity", identity], &[]);
-    for stanza in stanzas {
-        let words: Vec<&str> = ["recipient-stanza", "0", stanza.tag.as_str()]
-            .into_iter()
-            .chain(stanza.args.iter().map(String::as_str))
-            .collect();
-        put(&mut opening, &words, &stanza.body);
+impl Heard {
+    /// Why it did not give what was wanted.
+    fn reason(&self) -> Option<PluginProblem> {
+        match self {
+            Heard {
+                asked: Some(asked), ..
+            } => Some(PluginProblem::Interaction { asked: asked.clone() }),
+            Heard {
+                failure: Some(message),
+                ..
+            } => Some(PluginProblem::Failed {
+                message: message.clone(),
+            }),
+            Heard { malformed: true, .. } => Some(PluginProblem::Protocol),
+            _ => None,
+        }
     }
-    put(&mut opening, &["done"], &[]);
+}
+
+fn talk(
+    process: &mut Process,
+    opening: Zeroizing<Vec<u8>>,
+    wanted: Wanted,
+    heard: &mut Heard,
+) -> Result<(), Silence> {
     process.say(opening)?;
     loop {
         let Some(command) = Command::read(process)? else {
@@ -84,8 +143,24 @@ fn talk(process: &mut Process, identity: &str, stanzas: &[Stanza], heard: &mut H
                 heard.asked.get_or_insert_with(|| words(&command.body));
                 "fail"
             }
-            ("file-key", Some("0")) if heard.key.is_none() => {
+            ("file-key", Some("0")) if wanted == Wanted::Key && heard.key.is_none() => {
                 heard.key = Some(command.body);
+                "ok"
+            }
+            ("recipient-stanza", Some("0")) if wanted == Wanted::Stanzas => {
+                let Some(tag) = words_of.next() else {
+                    heard.malformed = true;
+                    return Ok(());
+                };
+                heard.stanzas.push(Stanza {
+                    tag: tag.to_owned(),
+                    args: words_of.map(str::to_owned).collect(),
+                    body: command.body.to_vec(),
+                });
+                "ok"
+            }
+            ("labels", _) if wanted == Wanted::Stanzas && heard.labels.is_empty() => {
+                heard.labels = command.words.iter().skip(1).cloned().collect();
                 "ok"
             }
             ("error", _) => {
@@ -105,7 +180,7 @@ fn put(text: &mut Vec<u8>, words: &[&str], body: &[u8]) {
     text.extend_from_slice(b"-> ");
     text.extend_from_slice(words.join(" ").as_bytes());
     text.push(b'\n');
-    let encoded = BASE64_STANDARD_NO_PAD.encode(body);
+    let encoded = Zeroizing::new(BASE64_STANDARD_NO_PAD.encode(body));
     for line in encoded.as_bytes().chunks(COLUMNS) {
         text.extend_from_slice(line);
         text.push(b'\n');

@@ -77,7 +77,7 @@ impl PluginIdentity {
             return Err(problem.clone());
         }
         let limit = self.plugins.limit();
-        let started = Process::start(&self.program, &self.plugins.search_path(), limit);
+        let started = Process::start(&self.program, "identity-v1", &self.plugins.search_path(), limit);
         let answer = match started {
             Ok(mut process) => {
                 let answer = conversation::unwrap(&mut process, &self.text, stanzas, limit);

@@ -42,9 +42,10 @@ pub(super) enum Silence {
 }
 
 impl Process {
-    pub(super) fn start(program: &Path, search_path: &str, limit: Duration) -> io::Result<Self> {
+    /// Starts it for one of the protocol's two conversations, `identity-v1` or `recipient-v1`.
+    pub(super) fn start(program: &Path, role: &str, search_path: &str, limit: Duration) -> io::Result<Self> {
         let mut child = Command::new(program)
-            .arg("--age-plugin=identity-v1")
+            .arg(format!("--age-plugin={role}"))
             .env_clear()
             .env("PATH", search_path)
             .env("LC_ALL", "C")

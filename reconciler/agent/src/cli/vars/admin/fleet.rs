@@ -1,12 +1,13 @@
 //! The fleet that a person works in: its folder, its lock, what it declares. Changes nothing by itself.
 
 use super::error::AdminError;
+use super::identities;
 use crate::cli::context::{Context, Detail};
 use crate::host;
 use crate::nix::Checkout;
 use camino::{Utf8Path, Utf8PathBuf};
 use reconciler_vars::DirectoryTree;
-use reconciler_vars::generators::{FleetGenerators, Graph};
+use reconciler_vars::generators::{Directory, FleetGenerators, Graph};
 use std::io::Write as _;
 
 /// The folder of a fleet.
@@ -40,6 +41,11 @@ impl Fleet {
             tree: DirectoryTree::new(root.as_std_path()),
             root,
         })
+    }
+
+    /// Its keys, with the plugins of whoever types for those that need one.
+    pub(super) fn directory(&self, context: &Context) -> Directory<'_> {
+        Directory::new(&self.tree).with_plugins(identities::plugins(&context.environment))
     }
 
     /// Evaluates what the fleet declares, without any script.

@@ -47,7 +47,7 @@ async fn generate(context: &Context, options: &GenerateOptions) -> Result<Outcom
     let present = survey(&fleet.tree, &declared.graph).map_err(AdminError::from)?;
     let runs = plan(&declared.graph, &declared.machines(), &present, &request).map_err(AdminError::from)?;
     let identities = identities::load(&options.fleet.identity, &context.environment);
-    let directory = Directory::new(&fleet.tree);
+    let directory = fleet.directory(context);
     let people = match default_people(&fleet.tree, &declared.fleet.readers) {
         Ok(people) => people,
         // Nobody need be there where nothing is secret, or all secrets have their readers.

@@ -2,7 +2,7 @@
 
 use crate::host::Environment;
 use camino::Utf8PathBuf;
-use reconciler_vars::{Identities, IdentitySource};
+use reconciler_vars::{Identities, IdentitySource, Plugins};
 
 /// Loads them; what cannot be loaded is a problem of the identities, and told where one is needed.
 pub(super) fn load(named: &[Utf8PathBuf], environment: &Environment) -> Identities {
@@ -11,7 +11,12 @@ pub(super) fn load(named: &[Utf8PathBuf], environment: &Environment) -> Identiti
     } else {
         crate::secrets::named(named)
     };
-    Identities::load(&sources).0
+    Identities::load_with(&sources, &plugins(environment)).0
+}
+
+/// Where the age plugins of a person are: with their other programs.
+pub(super) fn plugins(environment: &Environment) -> Plugins {
+    Plugins::default().in_folders(environment.folders.clone())
 }
 
 /// Where sops looks (age/keysource.go), but for keys in the environment itself.
@@ -29,7 +34,8 @@ fn usual(environment: &Environment) -> Vec<IdentitySource> {
         ));
     }
     if let Some(home) = &environment.home {
-        sources.push(IdentitySource::SshHostKey(home.join(".ssh/id_ed25519").into()));
+        let keys = ["id_ed25519", "id_rsa"].map(|name| home.join(".ssh").join(name));
+        sources.extend(keys.map(|key| IdentitySource::SshHostKey(key.into())));
     }
     sources
 }

@@ -33,7 +33,7 @@ async fn rekey(context: &Context, options: &RekeyOptions) -> Result<Outcome, Cli
     } else {
         Some(fleet.declared(context).await?)
     };
-    let mut directory = Directory::new(&fleet.tree);
+    let mut directory = fleet.directory(context);
     let owners = directory.owners().map_err(AdminError::from)?;
     let keys = membership::changes(options, &fleet, declared.as_ref(), &folders, &mut directory)?;
     let wanted = wanted(&fleet, &keys, &folders, &options.machines, &directory)?;

@@ -11,8 +11,7 @@ use crate::cli::failure::CliError;
 use crate::cli::page;
 use crate::exit::Outcome;
 use reconciler_vars::generators::{
-    Directory, GeneratorId, LinkNames, Node, Present, PromptKind, Writer, Written, default_people, recover,
-    survey,
+    GeneratorId, LinkNames, Node, Present, PromptKind, Writer, Written, default_people, recover, survey,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,7 +55,7 @@ async fn set(context: &Context, options: &SetOptions) -> Result<Outcome, CliErro
     if value.is_empty() {
         return Err(AdminError::EmptyValue.into());
     }
-    let directory = Directory::new(&fleet.tree);
+    let directory = fleet.directory(context);
     let identities = identities::load(&options.fleet.identity, &context.environment);
     let people = if secret {
         default_people(&fleet.tree, &declared.fleet.readers).map_err(AdminError::from)?
