@@ -39,9 +39,11 @@
           cargoTestFlags = [ "--workspace" "--exclude" "reconciler-tests" ];
 
           postInstall = lib.optionalString stdenv.hostPlatform.isLinux ''
-            install -Dm644 systemd/reconciler.service $out/lib/systemd/system/reconciler.service
-            substituteInPlace $out/lib/systemd/system/reconciler.service \
-              --replace-fail /usr/bin/reconcile $out/bin/reconcile
+            for unit in reconciler reconciler-secrets; do
+              install -Dm644 systemd/$unit.service $out/lib/systemd/system/$unit.service
+              substituteInPlace $out/lib/systemd/system/$unit.service \
+                --replace-fail /usr/bin/reconcile $out/bin/reconcile
+            done
           '' + lib.optionalString stdenv.hostPlatform.isDarwin ''
             install -Dm644 launchd/org.nixos.reconciler.plist -t $out/Library/LaunchDaemons
           '';
@@ -93,7 +95,7 @@
             module = machine.config.system.build.toplevel;
 
             unit = pkgs.runCommand "reconciler-unit" { nativeBuildInputs = [ pkgs.systemd ]; } ''
-              systemd-analyze verify --man=no ${self.packages.${pkgs.stdenv.hostPlatform.system}.default}/lib/systemd/system/reconciler.service
+              systemd-analyze verify --man=no ${self.packages.${pkgs.stdenv.hostPlatform.system}.default}/lib/systemd/system/*.service
               touch $out
             '';
           }

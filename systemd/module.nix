@@ -6,6 +6,7 @@ packages:
 
 let
   cfg = config.services.reconciler;
+  byUnit = (config.systemd.sysusers.enable or false) || (config.services.userborn.enable or false);
 in
 {
   imports = [ (import ./options.nix packages) ];
@@ -28,6 +29,40 @@ in
       restartIfChanged = false;
       unitConfig.X-StopOnRemoval = false;
       restartTriggers = [ config.environment.etc."reconciler/config.toml".source ];
+    };
+
+    # What the boot took is there again before any service starts.
+    systemd.services.reconciler-secrets.wantedBy = [ "sysinit.target" ];
+
+    # And what the accounts are made of, before they are. Where systemd makes them, by a unit of its own; else in
+    # the activation, which a boot runs before systemd. At any other activation the secrets are in force already.
+    systemd.services.reconciler-secrets-for-users = lib.mkIf byUnit {
+      description = "Secrets of the recorded generation, before accounts are made";
+      wantedBy = [ "sysinit.target" ];
+      before = [ "systemd-sysusers.service" "userborn.service" "shutdown.target" ];
+      after = [ "local-fs.target" "systemd-remount-fs.service" ];
+      conflicts = [ "shutdown.target" ];
+      restartIfChanged = false;
+      unitConfig = {
+        DefaultDependencies = false;
+        RequiresMountsFor = "/var/lib/reconciler /run";
+        ConditionPathExists = "/var/lib/reconciler/journal.db";
+        X-StopOnRemoval = false;
+      };
+      serviceConfig = {
+        Type = "oneshot";
+        RemainAfterExit = true;
+        ExecStart = "${lib.getExe cfg.package} secrets restore --before-accounts";
+        UMask = "0077";
+        LimitCORE = 0;
+      };
+    };
+    system.activationScripts = lib.mkIf (!byUnit) {
+      reconcilerSecretsForUsers = lib.stringAfter [ "specialfs" ] ''
+        # One secret that does not open keeps no account from being made.
+        ${lib.getExe cfg.package} secrets restore --before-accounts || echo "not all secrets for accounts are there" >&2
+      '';
+      users.deps = [ "reconcilerSecretsForUsers" ];
     };
   };
 }

@@ -72,8 +72,8 @@ lane_systemd() {
     can_be_root || skip "only root can start a host with a systemd of its own, and there is no sudo"
     built
     set --
-    [ "$(id -u)" = 0 ] || set -- sudo --preserve-env=RECONCILE_BIN
-    export RECONCILE_BIN="$debug/reconcile"
+    [ "$(id -u)" = 0 ] || set -- sudo --preserve-env=RECONCILE_BIN,SEAL_BIN
+    export RECONCILE_BIN="$debug/reconcile" SEAL_BIN="$debug/examples/seal"
     limited "$@" tests/systemd/run
 }
 
@@ -95,8 +95,10 @@ lane_doc() {
     done
     # Only what is installed as /usr/bin/reconcile can be started from there.
     built
-    sed "s,/usr/bin/reconcile,$debug/reconcile," systemd/reconciler.service >"$work/reconciler.service"
-    systemd-analyze verify --man=no "$work/reconciler.service"
+    for unit in reconciler reconciler-secrets; do
+        sed "s,/usr/bin/reconcile,$debug/reconcile," "systemd/$unit.service" >"$work/$unit.service"
+        systemd-analyze verify --man=no "$work/$unit.service"
+    done
 }
 
 # Its tools come with the compilers: libFuzzer is built from its crate.

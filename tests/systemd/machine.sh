@@ -73,6 +73,48 @@ push() {
     git_of_admin push -q origin main
 }
 
+# declare_tokens MODE: two secrets of cinnabar's, each with the unit that reads it.
+declare_tokens() {
+    vars=$(at /srv/work/vars.nix)
+    [ -e "$vars.before" ] || cp "$vars" "$vars.before"
+    { cat "$vars.before"; cat; } >"$vars" <<NIX
+// {
+  reader.files.token = { mode = "$1"; restartUnits = [ "reader.service" ]; };
+  reader.files.other = { restartUnits = [ "bystander.service" ]; };
+}
+NIX
+    # No file of the fleet's.
+    grep -qx vars.nix.before "$(at /srv/work)/.gitignore" 2>/dev/null || echo vars.nix.before >>"$(at /srv/work)/.gitignore"
+}
+# token NAME VALUE: encrypts it anew.
+token() {
+    folder=$(at "/srv/work/vars/per-machine/cinnabar/reader/$1")
+    mkdir -p "$folder/machines"
+    ln -sf ../../../../../../sops/machines/cinnabar "$folder/machines/cinnabar"
+    recipient=$(sed -n 's/^# public key: //p' examples/eight-machines/example-keys/cinnabar.txt)
+    printf %s "$2" | "$SEAL_BIN" "$recipient" >"$folder/secret"
+}
+# Services that read their secret when they start, and end where it is a bad one.
+install_readers() {
+    for unit in reader:token bystander:other; do
+        cat >"$(at /etc/systemd/system)/${unit%:*}.service" <<UNIT
+[Unit]
+Description=Reads its secret when it starts
+
+[Service]
+ExecStart=/bin/sh -euc 'secret=/run/secrets/vars/per-machine/cinnabar/reader/${unit#*:}; cat \$secret >>/var/lib/${unit%:*}-read; echo >>/var/lib/${unit%:*}-read; if grep -q bad \$secret; then exit 1; fi; exec sleep infinity'
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+    done
+    on systemctl daemon-reload
+    on systemctl enable --quiet reader.service bystander.service
+    on systemctl start reader.service bystander.service
+}
+# has_read UNIT: all that it has read so far, in one line.
+has_read() { on cat "/var/lib/$1-read" | tr '\n' ' '; }
+
 # Hooks run when a toplevel is switched to, and not when the machine boots it.
 switching='[ -e /run/current-system ] || exit 0'
 # A hook that says that it is there, waits until it is let on, and is counted.
@@ -90,6 +132,7 @@ open_gate() { on touch /run/gate-open; }
 install_agent() {
     install -m 755 "$1" "$(at /usr/bin)/reconcile"
     install -m 644 systemd/reconciler.service "$(at /etc/systemd/system)/reconciler.service"
+    install -m 644 systemd/reconciler-secrets.service "$(at /etc/systemd/system)/reconciler-secrets.service"
     install -D -m 644 systemd/sysusers.conf "$(at /usr/lib)/sysusers.d/reconciler.conf"
     install -D -m 600 examples/eight-machines/example-keys/cinnabar.txt "$(at /var/lib)/sops-nix/key.txt"
     mkdir -p "$(at /etc)/reconciler"
@@ -108,7 +151,7 @@ probe_grace = "1s"
 CONF
     on systemd-sysusers
     on systemctl daemon-reload
-    on systemctl enable --quiet reconciler.service
+    on systemctl enable --quiet reconciler.service reconciler-secrets.service
 }
 
 # What a boot loader and an initrd do on a NixOS machine: the default entry's system is what runs.

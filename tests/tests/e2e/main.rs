@@ -16,6 +16,7 @@ mod evaluate;
 mod evaluator;
 mod fetch;
 mod generate;
+mod installing;
 mod keys;
 mod local;
 mod manifests;

@@ -3,6 +3,11 @@
 mod files;
 mod handle;
 mod launch;
+#[cfg(target_os = "linux")]
+mod restart;
+#[cfg(target_os = "macos")]
+#[path = "restart_darwin.rs"]
+mod restart;
 mod result;
 mod runner;
 #[cfg(target_os = "linux")]
@@ -10,5 +15,6 @@ mod unit;
 
 pub use files::PrepareError;
 pub use launch::{End, LaunchError, Launcher};
+pub use restart::Restarter;
 pub use result::{ResultError, parse};
 pub use runner::{RunnerError, run as serve_runner};

@@ -5,6 +5,7 @@ use super::files::Files;
 use super::handle::Presence;
 use crate::class::Invocation;
 use crate::process::{Command, Exit, Finished, RunError, locate};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -144,10 +145,101 @@ impl Systemd {
         }
     }
 
+    /// What is known of each of some units, by the names they were asked by; none where systemd gives no answer.
+    pub(super) async fn known(&self, units: &[String]) -> Option<BTreeMap<String, Known>> {
+        let asked = self
+            .command("systemctl", ASK_LIMIT)
+            .args([
+                "show",
+                "--property=ActiveState,SubState,Result,InvocationID",
+                "--",
+            ])
+            .args(units)
+            .run(&mut |_| {})
+            .await;
+        match asked {
+            Ok(Finished {
+                exit: Exit::Code(0),
+                stdout,
+                ..
+            }) => known(units, &String::from_utf8_lossy(&stdout)),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// Restarts those of some units that run, in the order that their dependencies ask for, and waits for it at
+    /// most this long. What became of each, the unit tells.
+    pub(super) async fn restart_running(&self, units: &[String], limit: Duration) {
+        self.ask_for("try-restart", units, limit).await;
+    }
+
+    /// As above, and starts those that do not run: how often they failed by now counts for nothing.
+    pub(super) async fn restart(&self, units: &[String], limit: Duration) {
+        self.ask_for("reset-failed", units, ASK_LIMIT).await;
+        self.ask_for("restart", units, limit).await;
+    }
+
+    async fn ask_for(&self, verb: &str, units: &[String], limit: Duration) {
+        let asked = self
+            .command("systemctl", limit)
+            .args([verb, "--no-ask-password", "--"])
+            .args(units)
+            .run(&mut |_| {})
+            .await;
+        if let Err(error) = asked {
+            tracing::warn!("systemctl {verb}: {error}");
+        }
+    }
+
     fn command(&self, tool: &'static str, limit: Duration) -> Command {
         // One that is missing fails to start, by its name.
         Command::new(locate(tool, &self.folders).unwrap_or_else(|| tool.into()), limit)
     }
+}
+
+/// What systemd knows of a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Known {
+    /// `ActiveState`.
+    pub(super) active: String,
+    /// `SubState`.
+    pub(super) sub: String,
+    /// `Result`: how its last run ended; only units that run something have one.
+    pub(super) result: String,
+    /// `InvocationID`: another for each run.
+    pub(super) invocation: String,
+}
+
+impl Known {
+    /// Whether it is in a run.
+    pub(super) fn is_started(&self) -> bool {
+        !matches!(self.active.as_str(), "inactive" | "failed")
+    }
+}
+
+/// Reads what `systemctl show` prints of several units: a paragraph for each, in the order they were asked for.
+fn known(units: &[String], shown: &str) -> Option<BTreeMap<String, Known>> {
+    let paragraphs: Vec<_> = shown.trim().split("\n\n").collect();
+    // A pattern or an alias would shift them.
+    if paragraphs.len() != units.len() {
+        return None;
+    }
+    let known = |paragraph: &str| {
+        let value = |name: &str| {
+            let mut lines = paragraph.lines();
+            lines.find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+        };
+        Some(Known {
+            active: value("ActiveState")?,
+            sub: value("SubState").unwrap_or_default(),
+            result: value("Result").unwrap_or_default(),
+            invocation: value("InvocationID").unwrap_or_default(),
+        })
+    };
+    let pairs = units.iter().zip(paragraphs);
+    pairs
+        .map(|(unit, paragraph)| Some((unit.clone(), known(paragraph)?)))
+        .collect()
 }
 
 /// What systemd-run's end means. Only a clear refusal is one: whatever is unclear is left to the unit itself.
@@ -186,6 +278,18 @@ fn presence(shown: &str) -> Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_unit_has_its_paragraph() {
+        let units = ["a.service", "b.service"].map(str::to_owned);
+        let shown = "Result=success\nInvocationID=1f\nActiveState=active\nSubState=running\n\n\
+                     ActiveState=inactive\nSubState=dead\n";
+        let found = known(&units, shown).unwrap();
+        assert_eq!(found["a.service"].invocation, "1f");
+        assert!(found["a.service"].is_started() && !found["b.service"].is_started());
+        assert_eq!(known(&units, "ActiveState=active\n"), None);
+        assert_eq!(known(&units, "Result=success\n\nResult=success\n"), None);
+    }
 
     #[test]
     fn only_a_clear_refusal_is_one() {

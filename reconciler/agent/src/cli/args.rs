@@ -59,6 +59,11 @@ pub(super) enum Verb {
     Unpin,
     /// Show the age recipients of this machine: what its secrets are encrypted to
     Keys(KeysOptions),
+    /// Look after the installed secrets of this machine
+    Secrets {
+        #[command(subcommand)]
+        verb: SecretsVerb,
+    },
     /// Work with the fleet's generated values and secrets
     Vars {
         #[command(subcommand)]
@@ -92,6 +97,19 @@ pub(super) enum Verb {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SecretsVerb {
+    /// Put the recorded generation's secrets in force after a boot: all that open, and name the rest
+    Restore(RestoreOptions),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RestoreOptions {
+    /// The system's accounts are yet to be made: owners that do not exist are no failure
+    #[arg(long)]
+    pub(super) before_accounts: bool,
 }
 
 /// A page of the reference.

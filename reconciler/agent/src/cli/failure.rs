@@ -10,7 +10,7 @@ use crate::durable::DurableError;
 use crate::exit::Outcome;
 use crate::host::HostError;
 use crate::journal::JournalError;
-use crate::pass::WorldError;
+use crate::pass::{RestoreError, WorldError};
 use crate::source::{FetchError, MirrorError, PollError};
 use camino::Utf8PathBuf;
 use std::error::Error;
@@ -75,6 +75,8 @@ pub(super) enum CliError {
     NeverActive { name: String },
     #[error("cannot ask the nix-daemon what is in the store")]
     Daemon(#[source] nix_daemon_client::ConnectError),
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     #[error("cannot print the result")]
     Print(#[source] io::Error),
     #[error("cannot write the result as JSON")]
@@ -114,6 +116,7 @@ impl CliError {
             CliError::Decrypt(error) => error.outcome(),
             CliError::Check(error) => error.outcome(),
             CliError::Admin(error) => error.outcome(),
+            CliError::Restore(error) => error.outcome(),
             CliError::Host(_)
             | CliError::Runtime(_)
             | CliError::World(_)
@@ -167,6 +170,7 @@ impl CliError {
             CliError::Decrypt(error) => error.hint().map(str::to_owned),
             CliError::Check(error) => error.hint(),
             CliError::Admin(error) => error.hint(),
+            CliError::Restore(error) => error.hint(),
             error if denied(error) => text("the agent's files are root's: try it with sudo"),
             _ => None,
         }
@@ -184,6 +188,7 @@ impl CliError {
             CliError::Decrypt(error) => error.details(),
             CliError::Check(error) => error.details(),
             CliError::Admin(error) => error.details(),
+            CliError::Restore(error) => error.details(),
             _ => Vec::new(),
         };
         print(

@@ -20,6 +20,7 @@ mod publish;
 mod reference;
 mod revision;
 mod rollback;
+mod secrets;
 mod sops_install_secrets;
 mod status;
 mod style;
@@ -34,6 +35,7 @@ use std::process::ExitCode;
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    crate::host::keep_to_itself();
     // Another program's command line: sops-nix calls this binary by that name.
     if let Some(call) = sops_install_secrets::called(std::env::args_os()) {
         return sops_install_secrets::main(call);
@@ -79,6 +81,7 @@ fn run(arguments: Arguments, style: style::Style) -> Result<crate::exit::Outcome
         Verb::Diff(options) => diff::run(&context, &options),
         Verb::Rollback(options) => rollback::run(&context, &options),
         Verb::Keys(options) => keys::run(&context, &options),
+        Verb::Secrets { verb } => secrets::run(&context, &verb),
         Verb::Vars { verb } => vars::run(&context, &verb),
         Verb::Init(options) => init::run(&context, &options),
         Verb::Publish(options) => publish::run(&context, &options),

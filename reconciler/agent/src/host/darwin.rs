@@ -12,6 +12,14 @@ pub enum Supervisor {
     Detached,
 }
 
+impl Supervisor {
+    /// Whether it has units that can be restarted.
+    #[must_use]
+    pub fn restarts_units(self) -> bool {
+        false
+    }
+}
+
 /// How a process outlives the agent here.
 #[must_use]
 pub fn supervisor(_root: &Utf8Path) -> Supervisor {

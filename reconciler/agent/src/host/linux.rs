@@ -14,6 +14,14 @@ pub enum Supervisor {
     Detached,
 }
 
+impl Supervisor {
+    /// Whether it has units that can be restarted.
+    #[must_use]
+    pub fn restarts_units(self) -> bool {
+        self == Supervisor::Systemd
+    }
+}
+
 /// How a process outlives the agent here. A host below another root has no systemd that would serve it.
 #[must_use]
 pub fn supervisor(root: &Utf8Path) -> Supervisor {

@@ -2,7 +2,7 @@
 
 use crate::class::Class;
 use crate::source::Revision;
-use reconciler_vars::{Backend, Declared, Expected, FleetKind};
+use reconciler_vars::{Backend, Declared, Expected, FleetKind, Installer, Placement};
 use serde::Deserialize;
 
 /// The version of the answers that `entry.nix` gives.
@@ -64,6 +64,33 @@ impl Metadata {
         };
         let store = self.clan.as_ref().and_then(|clan| clan.secret_store.as_deref());
         Expected::of_entry(kind, Backend::of(store), self.vars.as_ref())
+    }
+
+    /// Where its secrets lie, what opens them, and who installs them.
+    #[must_use]
+    pub fn placement(&self) -> Placement {
+        let clan = self.clan.as_ref();
+        // The activation scripts of clan's age store decrypt for themselves, into the same place.
+        let has_age_store = clan.is_some_and(|clan| clan.secret_store.as_deref() == Some("age"));
+        Placement {
+            installer: if self.has_sops_nix() || has_age_store {
+                Installer::Own
+            } else {
+                Installer::Agent
+            },
+            upload_directory: clan.and_then(|clan| clan.upload_directory.clone()),
+            directory: clan.map(|clan| clan.directory.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// What the machine's own installer is called.
+    #[must_use]
+    pub fn own_installer(&self) -> &'static str {
+        if self.has_sops_nix() {
+            "sops-nix"
+        } else {
+            "the machine's own activation"
+        }
     }
 
     /// Whether the machine's own sops-nix installs its secrets, as it does for every machine of a clan whose

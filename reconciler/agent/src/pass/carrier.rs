@@ -1,16 +1,15 @@
 //! The host as a transaction sees it: performs each effect and says what came of it.
 
-use super::{PassError, Phase, Reporter, World, probes, secrets};
-use crate::activation::{End, Launcher};
+use super::{Phase, Reporter, World, in_force, probes, secrets};
+use crate::activation::{End, Launcher, Restarter};
 use crate::class::{Action, Amiss, Judgement, Surface, Weight};
 use crate::durable::DurableError;
 use crate::host;
 use crate::nix::{NixTools, Profile};
-use crate::transaction::{Activation, Carrier, Effect, Event, Failure, Health, Intent};
+use crate::transaction::{Activation, Carrier, Effect, Event, Failure, Health, Intent, RunningUnit, Side};
 use camino::Utf8Path;
 use jiff::Timestamp;
 use reconciler_policies::Policy;
-use reconciler_vars::{SecretsRoot, UnknownAccounts};
 use std::time::SystemTime;
 
 /// Performs effects on this host.
@@ -26,7 +25,8 @@ impl Carrier for HostCarrier<'_, '_> {
         self.tell(&effect, intent);
         match effect {
             Effect::Begin => Event::Begun,
-            Effect::PutSecretsInForce(number) => self.put_secrets_in_force(number),
+            Effect::PutSecretsInForce(side) => self.put_secrets_in_force(intent, side).await,
+            Effect::RestartUnits { side, running } => self.restart_units(side, &running).await,
             Effect::Activate {
                 toplevel,
                 action,
@@ -106,24 +106,54 @@ impl HostCarrier<'_, '_> {
         }
     }
 
-    fn put_secrets_in_force(&mut self, number: Option<u64>) -> Event {
-        let root = secrets::root(self.world);
-        let Some(number) = number else {
+    async fn put_secrets_in_force(&mut self, intent: &Intent, side: Side) -> Event {
+        let (Some(number), requirements) = intent.secrets_of(side) else {
             // It needs none: what is in force stays readable for what still runs, until it is pruned.
-            return Event::SecretsInForce;
+            return Event::SecretsInForce(Vec::new());
         };
-        let switch = || -> Result<(), PassError> {
-            if !root.exists(number) {
-                // A reboot took the ramdisk with it.
-                secrets::open_again(self.world, number)?;
-            }
-            root.switch_to(number)?;
-            Ok(())
-        };
-        match switch() {
-            Ok(()) => Event::SecretsInForce,
-            Err(error) => Event::Failed(Failure::Secrets(chain(&error))),
+        let put = secrets::installed_of(requirements)
+            .and_then(|known| in_force::put_in_force(self.world.vault(), number, &known));
+        if let Err(error) = put {
+            return Event::Failed(Failure::Secrets(chain(&error)));
         }
+        // Asked only now: whatever starts from here on reads the new ones.
+        let running = match self.restarter() {
+            Some(restarter) => restarter.running(intent.restarts(side), side).await,
+            None => Vec::new(),
+        };
+        Event::SecretsInForce(running)
+    }
+
+    async fn restart_units(&mut self, side: Side, running: &[RunningUnit]) -> Event {
+        let Some(restarter) = self.restarter() else {
+            return Event::UnitsRestarted(Vec::new());
+        };
+        self.report.doing("restarting units whose secrets changed");
+        let (restarted, failed) = restarter.restart(running, side).await;
+        if !restarted.is_empty() {
+            let why = match side {
+                Side::New => "their secrets changed",
+                Side::Previous => "their secrets changed back",
+            };
+            self.report
+                .note(format!("restarted {}: {why}", restarted.join(", ")));
+        }
+        if side == Side::Previous && !failed.is_empty() {
+            self.report.note(format!(
+                "not running with their old secrets: {}; `systemctl status` says why",
+                failed.join("; ")
+            ));
+        }
+        Event::UnitsRestarted(failed)
+    }
+
+    fn restarter(&self) -> Option<Restarter> {
+        Restarter::of(
+            host::supervisor(&self.world.settings.paths.root),
+            &self.world.environment.folders,
+            self.policy.activation_timeout.get(),
+            self.policy.probe_grace.get(),
+        )
     }
 
     async fn activate(
@@ -262,16 +292,9 @@ impl HostCarrier<'_, '_> {
         let Some(number) = intent.secrets else {
             return Ok(());
         };
-        let settle = || -> Result<(), Box<dyn std::error::Error>> {
-            let Some(requirements) = secrets::from_json(intent.requirements.as_deref())? else {
-                return Ok(());
-            };
-            let accounts = secrets::accounts(self.world)?.with_unknown(UnknownAccounts::Refuse);
-            let root: SecretsRoot = secrets::root(self.world);
-            root.settle(number, &requirements, &self.world.settings.machine, &accounts)?;
-            Ok(())
-        };
-        settle().map_err(|error| Failure::Secrets(chain(error.as_ref())))
+        let settled = secrets::installed_of(intent.requirements.as_deref())
+            .and_then(|known| in_force::settle(self.world.vault(), number, &known));
+        settled.map_err(|error| Failure::Secrets(chain(&error)))
     }
 
     fn launcher(&self) -> Launcher {

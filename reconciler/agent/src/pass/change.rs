@@ -34,8 +34,6 @@ pub(super) struct Outlook<'a> {
     pub(super) subject: &'a str,
     /// The secrets that are needed at it.
     pub(super) requirements: &'a Requirements,
-    /// Where `vars/` lies in the repository.
-    pub(super) vars_folder: String,
 }
 
 impl Outlook<'_> {
@@ -82,13 +80,7 @@ impl Outlook<'_> {
         let before = self
             .generation
             .and_then(|generation| secret_marks(&mirror, &world.settings, generation));
-        let after = marks_at(
-            &mirror,
-            &world.settings,
-            self.revision,
-            &self.vars_folder,
-            self.requirements,
-        );
+        let after = marks_at(&mirror, &world.settings, self.revision, self.requirements);
         Differences::between(&before.unwrap_or_default(), &after.unwrap_or_default())
     }
 }
@@ -101,19 +93,19 @@ pub fn secret_marks(
 ) -> Option<BTreeMap<String, String>> {
     let record = &generation.record;
     let requirements = secrets::from_json(record.requirements.as_deref()).ok()??;
-    let folder = settings.fleet.directory.as_str();
-    marks_at(mirror, settings, &record.revision, folder, &requirements)
+    marks_at(mirror, settings, &record.revision, &requirements)
 }
 
 fn marks_at(
     mirror: &Mirror,
     settings: &Settings,
     revision: &str,
-    folder: &str,
     requirements: &Requirements,
 ) -> Option<BTreeMap<String, String>> {
     let view = mirror.tree(revision.parse().ok()?).ok()?;
-    let view = view.directory(folder).unwrap_or(view);
+    let view = view
+        .directory(&secrets::folder(settings, requirements.placement()))
+        .unwrap_or(view);
     Some(marks(&view, requirements, &settings.machine))
 }
 

@@ -20,7 +20,7 @@ use crate::source::{CommitInfo, Revision};
 use crate::text;
 use camino::Utf8Path;
 use nix_daemon_client::{Client, ConnectOptions};
-use reconciler_vars::Opened;
+use reconciler_vars::{Installer, Opened, Requirements};
 
 /// A pass on a commit.
 pub(super) async fn pass(
@@ -42,7 +42,7 @@ pub(super) async fn pass(
         && !world.journal.is_broken()?
         && world.journal.converged(&world.settings.entry())?.as_deref() == Some(&id)
     {
-        let seen = observe(&world.settings, surface, &secrets::root(world));
+        let seen = observe(&world.settings, surface);
         if seen.toplevel_matches(generation) {
             return Ok(format!(
                 "{} is on {}",
@@ -67,12 +67,11 @@ pub(super) async fn pass(
     let declared = declare(world, &mut client, revision, report).await?;
     let machine = world.settings.machine.clone();
     let outlook = Outlook {
-        running: observe(&world.settings, declared.surface, &secrets::root(world)).current,
+        running: observe(&world.settings, declared.surface).current,
         generation: generation.as_ref(),
         revision: &id,
         subject: &commit.subject,
         requirements: &declared.requirements,
-        vars_folder: declared.vars_folder.clone(),
     };
     if request.depth != Depth::Whole {
         let cost = change::cost(&mut client, &declared.target(world)?).await;
@@ -113,13 +112,14 @@ pub(super) async fn pass(
     gates::ask(world, request, &id, Some(&toplevel))?;
     report.done("nothing holds it");
 
+    let installed = declared.requirements.clone().for_agent();
     let unchanged = unchanged(
         world,
         request,
         generation.as_ref(),
         surface,
         &toplevel,
-        declared.opened.as_ref(),
+        (&declared.opened, &installed),
     )?;
     if request.depth != Depth::Whole {
         return Ok(match unchanged {
@@ -151,12 +151,14 @@ pub(super) async fn pass(
         } else {
             GenerationKind::Activated
         },
-        secrets: match &declared.opened {
-            Some(opened) => stage(world, opened, report)?,
-            None => None,
+        secrets: match installed.placement().installer {
+            // What somebody else installs is no stage of ours, unless there is more to it.
+            Installer::Own if declared.opened.is_empty() => {
+                secrets::lay_down(world, &declared.opened, &installed)?
+            }
+            Installer::Agent | Installer::Own => stage(world, &declared.opened, &installed, report)?,
         },
-        // What somebody else installs is nothing to install at a rollback either.
-        requirements: declared.opened.is_some().then_some(declared.requirements),
+        requirements: Some(declared.requirements),
     };
     drop(declared.opened);
     let generation = if unchanged {
@@ -173,12 +175,14 @@ pub(super) async fn pass(
 pub(super) fn stage(
     world: &World,
     opened: &Opened,
+    requirements: &Requirements,
     report: &mut Reporter<'_>,
 ) -> Result<Option<u64>, PassError> {
     report.begin(Phase::Stage);
-    let number = secrets::lay_down(world, opened)?;
+    let number = secrets::lay_down(world, opened, requirements)?;
+    let current = secrets::root_of(&world.settings.paths, requirements).current();
     report.done(match number {
-        Some(number) if secrets::root(world).current() == Some(number) => "as they are in force".to_owned(),
+        Some(number) if current == Some(number) => "as they are in force".to_owned(),
         Some(number) => format!("generation {number} of the secrets"),
         None => "none are needed".to_owned(),
     });
@@ -192,13 +196,13 @@ fn unchanged(
     generation: Option<&Generation>,
     surface: Surface,
     toplevel: &Utf8Path,
-    opened: Option<&Opened>,
+    (opened, requirements): (&Opened, &Requirements),
 ) -> Result<bool, PassError> {
     // What runs after a failed way back is nobody's guess: it is activated again, whatever it looks like.
     if request.insistence == Insistence::Forced || world.journal.is_broken()? {
         return Ok(false);
     }
-    let seen = observe(&world.settings, surface, &secrets::root(world));
+    let seen = observe(&world.settings, surface);
     let runs = match generation {
         Some(generation) => {
             generation.record.toplevel == toplevel.as_str() && seen.toplevel_matches(generation)
@@ -206,11 +210,7 @@ fn unchanged(
         // Seen for the first time: a running system that is what the fleet declares is taken as it is.
         None => seen.current.as_deref() == Some(toplevel) && seen.profile.as_deref() == Some(toplevel),
     };
-    Ok(runs
-        && match opened {
-            Some(opened) => secrets::in_force(world, opened)?,
-            None => true,
-        })
+    Ok(runs && secrets::in_force(world, opened, requirements)?)
 }
 
 /// Takes what runs already as the first generation.

@@ -15,7 +15,7 @@ use crate::source::Revision;
 use crate::text;
 use nix_daemon_client::{Client, DerivedPath, Outputs, StorePath};
 use reconciler_policies::{FleetPolicy, Policy};
-use reconciler_vars::{Opened, Requirements};
+use reconciler_vars::{Installer, Opened, Requirements};
 
 /// The name of the root that protects a derivation until it is built.
 pub(super) const EVALUATION: &str = "evaluation";
@@ -30,11 +30,10 @@ pub(super) struct Declared {
     pub(super) surface: Surface,
     pub(super) policy: Policy,
     pub(super) tags: Vec<String>,
-    /// Where `vars/` lies in the repository.
-    pub(super) vars_folder: String,
+    /// All secrets that are declared, also those that another installs.
     pub(super) requirements: Requirements,
-    /// The opened secrets, unless another installs them.
-    pub(super) opened: Option<Opened>,
+    /// The opened secrets that the agent installs.
+    pub(super) opened: Opened,
     /// Its toplevel, which need not be there yet.
     pub(super) toplevel: Derivation,
     way: Evaluate,
@@ -47,9 +46,8 @@ struct Checked {
     surface: Surface,
     policy: Policy,
     tags: Vec<String>,
-    vars_folder: String,
     requirements: Requirements,
-    opened: Option<Opened>,
+    opened: Opened,
 }
 
 /// Learns what the fleet declares at `revision`, and opens the secrets for it.
@@ -71,7 +69,6 @@ pub(super) async fn declare(
         surface: checked.surface,
         policy: checked.policy,
         tags: checked.tags,
-        vars_folder: checked.vars_folder,
         requirements: checked.requirements,
         opened: checked.opened,
         toplevel,
@@ -245,22 +242,34 @@ fn check(
         report.note(warning);
     }
     let requirements = secrets::requirements(world, revision, entry.metadata())?;
-    let opened = secrets::open(world, revision, &requirements, Some(entry.metadata()))?;
-    let number = opened.len();
-    // Checked in any case; laid down only where nobody else does it.
-    let opened = (!entry.metadata().has_sops_nix()).then_some(opened);
-    report.done(match (number, &opened) {
+    let opened = secrets::open(
+        world.vault(),
+        revision,
+        &requirements,
+        Some(&entry.metadata().expected()),
+    )?;
+    report.done(match (opened.len(), requirements.placement().installer) {
         (0, _) => "no secrets are needed".to_owned(),
-        (number, None) => format!("{} opened; sops-nix installs them", text::count(number, "secret")),
-        (1, Some(_)) => "1 secret opens with this machine's key".to_owned(),
-        (number, Some(_)) => format!("{number} secrets open with this machine's key"),
+        (number, Installer::Own) => {
+            let installer = entry.metadata().own_installer();
+            format!(
+                "{} opened; {installer} installs them",
+                text::count(number, "secret")
+            )
+        }
+        (1, Installer::Agent) => "1 secret opens with this machine's key".to_owned(),
+        (number, Installer::Agent) => format!("{number} secrets open with this machine's key"),
     });
+    if let Some(note) = secrets::set_aside(&requirements) {
+        report.note(note);
+    }
+    // All are checked; laid down is only what nobody else lays down.
+    let opened = opened.only(&requirements.clone().for_agent());
     Ok(Checked {
         class,
         surface,
         policy,
         tags: entry.metadata().tags.clone(),
-        vars_folder: secrets::folder(world, Some(entry.metadata())),
         requirements,
         opened,
     })

@@ -1,10 +1,10 @@
-//! What is: the toplevel that runs and the secrets in force, beside what the generation recorded.
+//! What is: the toplevel that runs, beside what the generation recorded; and the secrets in force.
 
+use super::secrets;
 use crate::class::{Class, Surface};
 use crate::config::Settings;
 use crate::journal::Generation;
 use camino::Utf8PathBuf;
-use reconciler_vars::SecretsRoot;
 
 /// What was seen of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,18 +13,15 @@ pub struct Observation {
     pub current: Option<Utf8PathBuf>,
     /// Where the profile points.
     pub profile: Option<Utf8PathBuf>,
-    /// The number of the secrets generation in force.
-    pub secrets: Option<u64>,
 }
 
 /// Looks at the host, for one class.
 #[must_use]
-pub fn observe(settings: &Settings, surface: Surface, secrets: &SecretsRoot) -> Observation {
+pub fn observe(settings: &Settings, surface: Surface) -> Observation {
     let profile = surface.profile(&settings.nix, &settings.paths);
     Observation {
         current: surface.current(&settings.paths, &profile),
         profile: profile.canonicalize_utf8().ok(),
-        secrets: secrets.current(),
     }
 }
 
@@ -36,6 +33,20 @@ impl Observation {
             .as_ref()
             .is_some_and(|current| current.as_str() == generation.record.toplevel)
     }
+}
+
+/// Where the secrets of a recorded generation lie, and the number of those in force there.
+#[must_use]
+pub fn secrets_seen(settings: &Settings, generation: &Generation) -> (Utf8PathBuf, Option<u64>) {
+    let known = secrets::from_json(generation.record.requirements.as_deref());
+    // What cannot be read was written by a newer agent, for the usual place as far as anybody knows.
+    let known = known.ok().flatten().unwrap_or_default();
+    let root = secrets::root_of(&settings.paths, &known);
+    let link = Utf8PathBuf::from_path_buf(root.link.clone());
+    (
+        link.unwrap_or_else(|_| settings.paths.secrets.clone()),
+        root.current().filter(|number| root.exists(*number)),
+    )
 }
 
 /// The surface of a recorded generation.

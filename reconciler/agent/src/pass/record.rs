@@ -3,7 +3,9 @@
 use super::policy::policy_at;
 use super::target::{About, Target, find};
 use super::tidy::tidy;
-use super::{Depth, Ended, PassError, Progress, Reporter, Request, World, commit, gates, recover, rollback};
+use super::{
+    Depth, Ended, PassError, Progress, Reporter, Request, World, commit, gates, recover, restore, rollback,
+};
 use crate::exit::Outcome;
 use crate::journal::PassRecord;
 use std::time::Instant;
@@ -122,7 +124,7 @@ async fn converge(
         )?;
         tidy(world, &policy, report);
     }
-    recover::restore_secrets(world, report)?;
+    restore::in_a_pass(world, report)?;
     let pin = world.journal.pin()?;
     let target = find(world, request, pin.as_ref(), about, report).await?;
     match target {

@@ -1,10 +1,9 @@
 //! A transaction that the agent did not live to see the end of: finished or undone before anything else.
 
-use super::carrier::chain;
 use super::policy::policy_at;
 use super::target::About;
 use super::transact::{CANDIDATE, finish, restarted};
-use super::{PassError, Phase, Reporter, World, secrets};
+use super::{PassError, Phase, Reporter, World};
 use crate::journal::Generation;
 use crate::text;
 use crate::transaction::step;
@@ -43,39 +42,4 @@ pub(super) async fn recover(
     finish(world, tools, &policy, record.id, &intent, state, report)
         .await
         .map(Some)
-}
-
-/// Puts the secrets of the generation in force again, when a reboot took their ramdisk. Nothing is activated, and
-/// neither the remote nor an evaluation is needed.
-pub(super) fn restore_secrets(world: &World, report: &mut Reporter<'_>) -> Result<(), PassError> {
-    let Some(generation) = world.journal.current_generation()? else {
-        return Ok(());
-    };
-    let Some(number) = generation.record.secrets else {
-        return Ok(());
-    };
-    let root = secrets::root(world);
-    if root.current() == Some(number) {
-        return Ok(());
-    }
-    let restore = || -> Result<(), PassError> {
-        if !root.exists(number) {
-            secrets::open_again(world, number)?;
-        }
-        root.switch_to(number)?;
-        Ok(())
-    };
-    match restore() {
-        Ok(()) => report.note(format!(
-            "the secrets of generation {} are in force again",
-            generation.number
-        )),
-        // A commit to come may mend it: the pass goes on.
-        Err(error) => report.note(format!(
-            "the secrets of generation {} could not be put in force again: {}",
-            generation.number,
-            chain(&error)
-        )),
-    }
-    Ok(())
 }

@@ -10,6 +10,7 @@ use crate::journal::{Generation, GenerationKind};
 use crate::source::Revision;
 use crate::text;
 use nix_daemon_client::StorePath;
+use reconciler_vars::Requirements;
 
 /// Goes back to `generation`.
 pub(super) async fn pass(
@@ -33,7 +34,7 @@ pub(super) async fn pass(
         && current.record.revision == id
         && request.insistence != Insistence::Forced
         && !world.journal.is_broken()?
-        && observe(&world.settings, surface, &secrets::root(world)).toplevel_matches(current)
+        && observe(&world.settings, surface).toplevel_matches(current)
     {
         return Ok(format!("{machine} is pinned to {}", named(&id, current)));
     }
@@ -69,22 +70,27 @@ pub(super) async fn pass(
     ));
 
     let requirements = secrets::from_json(generation.record.requirements.as_deref())?;
+    let installed = requirements.clone().map(Requirements::for_agent);
     let kept = generation
         .record
         .secrets
-        .filter(|number| secrets::root(world).exists(*number));
-    let laid_down = match (&requirements, kept) {
+        .zip(installed.as_ref())
+        .filter(|(number, known)| secrets::root_of(&world.settings.paths, known).exists(*number))
+        .map(|(number, _)| number);
+    let laid_down = match (&installed, kept) {
         (_, Some(number)) => Some(number),
-        (Some(requirements), None) if requirements.installed().next().is_some() => {
+        (Some(installed), None)
+            if installed.installed().next().is_some() || secrets::has_laid_down(world, installed)? =>
+        {
             report.begin(Phase::Preflight);
             let oid = id.parse().map_err(|_| gone())?;
             let commit = world.source.mirror()?.commit(oid)?;
-            let opened = secrets::open(world, Revision::pinned(&commit), requirements, None)?;
+            let opened = secrets::open(world.vault(), Revision::pinned(&commit), installed, None)?;
             report.done(format!(
                 "{} open with this machine's key",
                 text::count(opened.len(), "secret")
             ));
-            stage(world, &opened, report)?
+            stage(world, &opened, installed, report)?
         }
         _ => None,
     };

@@ -1,22 +1,53 @@
-//! From what an entry declares to secrets that are opened, laid down and ready to be put in force.
+//! From what an entry declares to secrets that are opened and laid down, ready to be put in force.
 
 use super::policy::join;
 use super::{PassError, World};
+use crate::config::{Paths, Settings};
+use crate::journal::Journal;
 use crate::nix::Metadata;
 use crate::secrets::FleetTree;
-use crate::source::Revision;
+use crate::source::{Revision, Source};
 use reconciler_vars::{
-    Accounts, Identities, Opened, Requirements, SecretsRoot, UnknownAccounts, preflight, preflight_of, stage,
+    Accounts, Expected, Identities, Installer, Opened, Placement, PreflightError, Requirements, Salvaged,
+    SecretsRoot, UnknownAccounts, preflight, preflight_of, salvage, stage,
 };
 
-/// Where the secrets of this machine are installed.
-pub(super) fn root(world: &World) -> SecretsRoot {
-    SecretsRoot::new(world.settings.paths.secrets.as_std_path())
+/// What the secrets of a machine are made of: also a machine that boots has it, before anything else runs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Vault<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) journal: &'a Journal,
+    pub(super) source: &'a Source,
+}
+
+impl World {
+    /// What its secrets are made of.
+    pub(super) fn vault(&self) -> Vault<'_> {
+        Vault {
+            settings: &self.settings,
+            journal: &self.journal,
+            source: &self.source,
+        }
+    }
+}
+
+/// Where the secrets of an installer's machine are laid down by the agent: apart, where another one has the usual
+/// place.
+pub(super) fn root(paths: &Paths, installer: Installer) -> SecretsRoot {
+    match installer {
+        Installer::Agent => SecretsRoot::new(paths.secrets.as_std_path()),
+        Installer::Own => SecretsRoot::new(paths.run.join("secrets").as_std_path()),
+    }
+}
+
+/// Where these are laid down.
+pub(super) fn root_of(paths: &Paths, requirements: &Requirements) -> SecretsRoot {
+    root(paths, requirements.placement().installer)
 }
 
 /// The users and groups that own secrets. Those that only the new toplevel creates are settled after it runs.
-pub(super) fn accounts(world: &World) -> Result<Accounts, PassError> {
-    let accounts = Accounts::of_process(world.settings.paths.root.as_std_path())?;
+pub(super) fn accounts(settings: &Settings) -> Result<Accounts, PassError> {
+    let accounts = Accounts::of_process(settings.paths.root.as_std_path())?;
     Ok(accounts.with_unknown(UnknownAccounts::Defer))
 }
 
@@ -28,21 +59,37 @@ pub(super) fn requirements(
 ) -> Result<Requirements, PassError> {
     let machine = &world.settings.machine;
     let group = metadata.class.secrets_group();
+    let placement = metadata.placement();
     let found = match metadata.vars.as_ref().filter(|declared| !declared.is_empty()) {
         Some(declared) => Requirements::declared(declared, machine, group),
         None => {
             let mirror = world.source.mirror()?;
             let view = mirror.tree(revision.oid())?;
-            match view.directory(&folder(world, Some(metadata))) {
+            match view.directory(&folder(&world.settings, &placement)) {
                 Ok(view) => Requirements::discovered(&FleetTree(view), machine, group),
                 // The entry was evaluated from there, so the folder is there.
                 Err(_) => Requirements::discovered(&FleetTree(view), machine, group),
             }
         }
     };
-    found.map_err(|source| PassError::Requirements {
+    let found = found.map_err(|source| PassError::Requirements {
         machine: machine.clone(),
         source,
+    })?;
+    Ok(found.with_placement(placement))
+}
+
+/// What a person should know of secrets that are declared and not installed.
+pub(super) fn set_aside(requirements: &Requirements) -> Option<String> {
+    let names: Vec<_> = requirements
+        .for_partitioning()
+        .map(|file| format!("{}/{}", file.generator, file.file))
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} for partitioning: of use at an installation alone, and left where it is",
+            names.join(", ")
+        )
     })
 }
 
@@ -52,7 +99,7 @@ pub(super) fn keys(world: &World, metadata: &Metadata) -> Result<Vec<String>, Pa
     let host = |path: &String| world.settings.paths.host(path).into_string();
     let named: Vec<_> = metadata.identity_paths.iter().map(host).collect();
     world.journal.set_identities(&named)?;
-    let identities = identities(world)?;
+    let identities = identities(world.vault())?;
     let warnings = identities.warnings().iter();
     Ok(warnings
         .map(|warning| format!("{warning}; {}", warning.hint()))
@@ -60,39 +107,70 @@ pub(super) fn keys(world: &World, metadata: &Metadata) -> Result<Vec<String>, Pa
 }
 
 /// The keys of this machine: those of its configuration, then those that the newest entry names.
-fn identities(world: &World) -> Result<Identities, PassError> {
-    let named = crate::secrets::recorded(&world.journal)?;
-    Ok(crate::secrets::load(&[], &world.settings.identity, &named))
+fn identities(vault: Vault<'_>) -> Result<Identities, PassError> {
+    let named = crate::secrets::recorded(vault.journal)?;
+    Ok(crate::secrets::load(&[], &vault.settings.identity, &named))
 }
 
-/// Opens every secret that is required at a revision, or names each one that does not open.
+/// Opens every secret that is required at a revision, or names each one that does not open. What the entry says
+/// besides is looked at where it is at hand.
 pub(super) fn open(
-    world: &World,
+    vault: Vault<'_>,
     revision: Revision,
     requirements: &Requirements,
-    metadata: Option<&Metadata>,
+    expected: Option<&Expected>,
 ) -> Result<Opened, PassError> {
-    let identities = identities(world)?;
-    let mirror = world.source.mirror()?;
+    let machine = &vault.settings.machine;
+    look_into(
+        vault,
+        revision,
+        requirements.placement(),
+        |tree, identities| match expected {
+            Some(expected) => preflight_of(tree, machine, expected, requirements, identities),
+            None => preflight(tree, machine, requirements, identities),
+        },
+    )
+}
+
+/// Opens what can be opened, and says what is wrong with the rest.
+pub(super) fn open_what_opens(
+    vault: Vault<'_>,
+    revision: Revision,
+    requirements: &Requirements,
+) -> Result<Salvaged, PassError> {
+    look_into(vault, revision, requirements.placement(), |tree, identities| {
+        salvage(tree, &vault.settings.machine, requirements, identities)
+    })
+}
+
+/// Looks into the fleet's tree with the machine's keys.
+fn look_into<T>(
+    vault: Vault<'_>,
+    revision: Revision,
+    placement: &Placement,
+    look: impl FnOnce(&FleetTree<'_>, &Identities) -> Result<T, PreflightError>,
+) -> Result<T, PassError> {
+    let identities = identities(vault)?;
+    let mirror = vault.source.mirror()?;
     let view = mirror.tree(revision.oid())?;
-    let view = match view.directory(&folder(world, metadata)) {
+    let view = match view.directory(&folder(vault.settings, placement)) {
         Ok(folder) => folder,
         Err(_) => view,
     };
-    let (tree, machine) = (FleetTree(view), &world.settings.machine);
-    let opened = match metadata {
-        Some(metadata) => preflight_of(&tree, machine, &metadata.expected(), requirements, &identities),
-        None => preflight(&tree, machine, requirements, &identities),
-    };
-    opened.map_err(PassError::Preflight)
+    look(&FleetTree(view), &identities).map_err(PassError::Preflight)
 }
 
 /// Lays opened secrets down beside those in force, unless they lie there already; the number to be put in force.
-pub(super) fn lay_down(world: &World, opened: &Opened) -> Result<Option<u64>, PassError> {
-    if opened.is_empty() && !has_laid_down(world)? {
+pub(super) fn lay_down(
+    world: &World,
+    opened: &Opened,
+    requirements: &Requirements,
+) -> Result<Option<u64>, PassError> {
+    if opened.is_empty() && !has_laid_down(world, requirements)? {
         return Ok(None);
     }
-    let (root, accounts) = (root(world), accounts(world)?);
+    let root = root_of(&world.settings.paths, requirements);
+    let accounts = accounts(&world.settings)?;
     root.ensure_ramfs()?;
     // Those in force first, then those that are kept for a way back.
     let kept = root.generations()?;
@@ -103,58 +181,47 @@ pub(super) fn lay_down(world: &World, opened: &Opened) -> Result<Option<u64>, Pa
     {
         return Ok(Some(number));
     }
-    let recorded = world
+    let number = next_number(world.vault(), &root)?;
+    Ok(Some(stage(&root, opened, number, &accounts)?.number()))
+}
+
+/// A number that no secrets generation has or had.
+pub(super) fn next_number(vault: Vault<'_>, root: &SecretsRoot) -> Result<u64, PassError> {
+    let recorded = vault
         .journal
         .generations()?
         .iter()
         .filter_map(|generation| generation.record.secrets)
         .max();
-    let number = kept.last().copied().max(recorded).map_or(1, |last| last + 1);
-    Ok(Some(stage(&root, opened, number, &accounts)?.number()))
-}
-
-/// Opens the secrets of a recorded generation once more and lays them down under their old number.
-pub(super) fn open_again(world: &World, number: u64) -> Result<(), PassError> {
-    let generations = world.journal.generations()?;
-    let known = generations.iter().find(|generation| {
-        generation.record.secrets == Some(number) && generation.record.requirements.is_some()
-    });
-    let Some(generation) = known else {
-        // Nobody knows what was in it: whoever asked for it is told that it is gone.
-        return Ok(());
-    };
-    let Some(requirements) = from_json(generation.record.requirements.as_deref())? else {
-        return Ok(());
-    };
-    let Ok(oid) = generation.record.revision.parse() else {
-        return Ok(());
-    };
-    let commit = world.source.mirror()?.commit(oid)?;
-    let opened = open(world, Revision::pinned(&commit), &requirements, None)?;
-    let root = root(world);
-    root.ensure_ramfs()?;
-    stage(&root, &opened, number, &accounts(world)?)?;
-    Ok(())
+    let there = root.generations()?.last().copied();
+    Ok(there.max(recorded).map_or(1, |last| last + 1))
 }
 
 /// Whether the secrets in force are exactly these.
-pub(super) fn in_force(world: &World, opened: &Opened) -> Result<bool, PassError> {
-    let (root, accounts) = (root(world), accounts(world)?);
+pub(super) fn in_force(
+    world: &World,
+    opened: &Opened,
+    requirements: &Requirements,
+) -> Result<bool, PassError> {
+    let root = root_of(&world.settings.paths, requirements);
+    let accounts = accounts(&world.settings)?;
     Ok(match root.current() {
         // None are needed, and what may be there is somebody else's.
-        _ if opened.is_empty() && !has_laid_down(world)? => true,
+        _ if opened.is_empty() && !has_laid_down(world, requirements)? => true,
         Some(current) => opened.same_as(&root, current, &accounts),
         None => false,
     })
 }
 
-/// Whether the generation in force has secrets of the agent: when the last of them is taken away, an empty
-/// generation of secrets takes their place.
-fn has_laid_down(world: &World) -> Result<bool, PassError> {
-    Ok(world
-        .journal
-        .current_generation()?
-        .is_some_and(|generation| generation.record.secrets.is_some()))
+/// Whether the generation in force has secrets of the agent in the same place: when the last of them is taken
+/// away, an empty generation of secrets takes their place.
+pub(super) fn has_laid_down(world: &World, requirements: &Requirements) -> Result<bool, PassError> {
+    let Some(generation) = world.journal.current_generation()? else {
+        return Ok(false);
+    };
+    let recorded = from_json(generation.record.requirements.as_deref())?.unwrap_or_default();
+    Ok(generation.record.secrets.is_some()
+        && recorded.placement().installer == requirements.placement().installer)
 }
 
 /// Requirements as the journal keeps them.
@@ -169,15 +236,17 @@ pub(super) fn from_json(text: Option<&str>) -> Result<Option<Requirements>, Pass
         .map_err(PassError::Recorded)
 }
 
+/// What the agent installs of requirements that the journal kept.
+pub(super) fn installed_of(text: Option<&str>) -> Result<Requirements, PassError> {
+    Ok(from_json(text)?.unwrap_or_default().for_agent())
+}
+
 /// The folder of `vars/` in the repository.
-pub(super) fn folder(world: &World, metadata: Option<&Metadata>) -> String {
-    let clan = metadata
-        .and_then(|metadata| metadata.clan.as_ref())
-        .map_or("", |clan| clan.directory.as_str());
-    let directory = world.settings.fleet.directory.as_str();
-    if clan.is_empty() {
+pub(super) fn folder(settings: &Settings, placement: &Placement) -> String {
+    let directory = settings.fleet.directory.as_str();
+    if placement.directory.is_empty() {
         directory.to_owned()
     } else {
-        join(directory, clan)
+        join(directory, &placement.directory)
     }
 }

@@ -8,9 +8,13 @@ use super::{PassError, Reporter, World, secrets};
 use crate::journal::Generation;
 use crate::nix::Roots;
 use reconciler_policies::Policy;
+use reconciler_vars::Installer;
 
 /// How many transactions keep their logs.
 const TRANSACTIONS_KEPT: u32 = 50;
+
+/// How many secrets generations stay laid down: those in force and those before.
+const SECRETS_KEPT: usize = 2;
 
 /// Keeps what the policy keeps.
 pub(super) fn tidy(world: &World, policy: &Policy, report: &mut Reporter<'_>) {
@@ -26,24 +30,44 @@ pub(super) fn tidy(world: &World, policy: &Policy, report: &mut Reporter<'_>) {
         // was that one's must not find this one gone.
         names.push(CANDIDATE.to_owned());
         world.roots.keep(&names)?;
-        // The running generation's and the one before: older ones are opened again when they are gone back to.
-        let own: Vec<u64> = kept
-            .iter()
-            .filter_map(|generation| generation.record.secrets)
-            .take(2)
-            .collect();
-        if generations
-            .iter()
-            .any(|generation| generation.record.secrets.is_some())
-        {
-            secrets::root(world).prune(&own)?;
-        }
+        prune_secrets(world, &kept)?;
         logs(world)?;
         pins(world, &kept)
     };
     if let Err(error) = give_up() {
         report.note(format!("could not tidy up: {}", chain(&error)));
     }
+}
+
+/// Keeps the secrets in force and those before them, wherever they lie: older ones are opened again when they are
+/// gone back to.
+fn prune_secrets(world: &World, kept: &[&Generation]) -> Result<(), PassError> {
+    let current = kept
+        .first()
+        .and_then(|generation| generation.record.requirements.as_deref());
+    let serves = secrets::from_json(current)?
+        .unwrap_or_default()
+        .placement()
+        .installer;
+    for installer in [Installer::Agent, Installer::Own] {
+        let mut own: Vec<u64> = Vec::new();
+        for generation in kept {
+            let known = secrets::from_json(generation.record.requirements.as_deref())?.unwrap_or_default();
+            if let Some(number) = generation.record.secrets
+                && known.placement().installer == installer
+                && !own.contains(&number)
+            {
+                own.push(number);
+            }
+        }
+        // Where the agent never laid any down, or does no more, what is there is somebody else's.
+        let apart = installer == Installer::Own || serves == installer;
+        if !own.is_empty() && apart {
+            own.truncate(SECRETS_KEPT);
+            secrets::root(&world.settings.paths, installer).prune(&own)?;
+        }
+    }
+    Ok(())
 }
 
 fn logs(world: &World) -> Result<(), PassError> {

@@ -1,6 +1,7 @@
 //! From a verdict to a generation: the intent, the transaction, the record of what came of it.
 
 use super::carrier::HostCarrier;
+use super::restarts::{self, Restarts};
 use super::{PassError, Phase, Reporter, World, observe, probes, ready, secrets};
 use crate::activation::Launcher;
 use crate::class::{BootEntry, Surface};
@@ -48,12 +49,23 @@ pub(super) async fn activate(
 ) -> Result<Generation, PassError> {
     let surface = candidate.surface;
     ready::check(world, surface, &candidate.toplevel)?;
-    let root = secrets::root(world);
-    let seen = observe(&world.settings, surface, &root);
+    let seen = observe(&world.settings, surface);
     let profile = surface.profile(&world.settings.nix, &world.settings.paths);
     let before = Profile::at(profile.clone());
     let previous_profile = before.generation();
     let previous = previous(world, surface, &candidate.toplevel, seen.current)?;
+    let (previous_secrets, previous_requirements) = own_secrets(world)?;
+    let restarts = match &candidate.requirements {
+        Some(requirements) => restarts::find(
+            world,
+            (candidate.secrets, requirements),
+            (previous_secrets, &previous_requirements),
+        )?,
+        None => Restarts::default(),
+    };
+    if let Some(note) = restarts.note {
+        report.note(note);
+    }
     let intent = Intent {
         revision: candidate.revision.clone(),
         subject: candidate.subject.clone(),
@@ -70,7 +82,12 @@ pub(super) async fn activate(
             .transpose()?,
         amiss_before: amiss(world, previous.as_ref()).await,
         previous,
-        previous_secrets: own_secrets(world, seen.secrets)?,
+        previous_requirements: previous_secrets
+            .map(|_| secrets::to_json(&previous_requirements))
+            .transpose()?,
+        previous_secrets,
+        restart_units: restarts.forth,
+        restart_units_back: restarts.back,
         previous_profile_target: previous_profile.and_then(|number| before.target(number)),
         previous_profile,
         passing_before: probes::passing(world, policy).await,
@@ -311,13 +328,20 @@ fn previous(
     })
 }
 
-/// The secrets in force, if they are the agent's own: another installer's are not its to go back to.
-fn own_secrets(world: &World, current: Option<u64>) -> Result<Option<u64>, PassError> {
-    let recorded = world
-        .journal
-        .current_generation()?
-        .and_then(|generation| generation.record.secrets);
-    Ok(recorded.filter(|recorded| current == Some(*recorded)))
+/// The secrets in force, if they are the agent's own, and what secrets they are: another installer's are not its
+/// to go back to.
+fn own_secrets(world: &World) -> Result<(Option<u64>, Requirements), PassError> {
+    let Some(generation) = world.journal.current_generation()? else {
+        return Ok(<_>::default());
+    };
+    let requirements = secrets::from_json(generation.record.requirements.as_deref())?.unwrap_or_default();
+    if generation.record.secrets.is_none() {
+        return Ok((None, requirements));
+    }
+    // Not always those that were recorded: after a boot that could open a part of them only, it is that part.
+    let root = secrets::root_of(&world.settings.paths, &requirements);
+    let current = root.current().filter(|number| root.exists(*number));
+    Ok((current, requirements))
 }
 
 fn committed(intent: &Intent, profile: Option<u64>, boot: BootEntry) -> String {

@@ -10,10 +10,9 @@ use crate::class::Surface;
 use crate::config::Settings;
 use crate::exit::Outcome;
 use crate::journal::{Generation, Journal, JournalError, PassRecord, Pin, Quarantined};
-use crate::pass::{Insistence, judge, observe, surface_of};
+use crate::pass::{Insistence, judge, observe, secrets_seen, surface_of};
 use crate::source::{FleetUrl, Mirror};
 use jiff::Timestamp;
-use reconciler_vars::SecretsRoot;
 use std::os::unix::net::UnixStream;
 
 /// Puts the status together; `journal` is none where no agent ever ran.
@@ -146,8 +145,7 @@ fn describe(status: &mut Status, settings: &Settings, generation: &Generation) {
         Health::Degraded
     };
     if let Some(surface) = surface_of(generation) {
-        let root = SecretsRoot::new(settings.paths.secrets.as_std_path());
-        let seen = observe(settings, surface, &root);
+        let seen = observe(settings, surface);
         let nothing = || "nothing".to_owned();
         if !seen.toplevel_matches(generation) {
             status.drift.push(DriftItem {
@@ -170,16 +168,15 @@ fn describe(status: &mut Status, settings: &Settings, generation: &Generation) {
                 actual: seen.profile.map_or_else(nothing, |path| path.to_string()),
             });
         }
-        if record.secrets.is_some() && seen.secrets != record.secrets {
+        let (link, in_force) = secrets_seen(settings, generation);
+        if record.secrets.is_some() && in_force != record.secrets {
             status.drift.push(DriftItem {
                 kind: "secrets",
-                subject: settings.paths.secrets.to_string(),
+                subject: link.to_string(),
                 expected: record
                     .secrets
                     .map_or_else(nothing, |number| format!("generation {number}")),
-                actual: seen
-                    .secrets
-                    .map_or_else(nothing, |number| format!("generation {number}")),
+                actual: in_force.map_or_else(nothing, |number| format!("generation {number}")),
             });
         }
         if surface == Surface::Nixos {

@@ -74,6 +74,9 @@ pub enum Failure {
     /// Something that worked before does not work any more.
     #[error("worked before and fails now: {}", .0.join("; "))]
     Probes(Vec<String>),
+    /// Units that ran do not run with their new secrets.
+    #[error("ran before and do not run with their new secrets: {}", .0.join("; "))]
+    Units(Vec<String>),
     /// The profile could not be set.
     #[error("the profile could not be set: {0}")]
     Profile(String),
@@ -103,7 +106,7 @@ impl Failure {
     #[must_use]
     pub fn cause(&self) -> Cause {
         match self {
-            Failure::Probes(_) => Cause::ProbeFailed,
+            Failure::Probes(_) | Failure::Units(_) => Cause::ProbeFailed,
             Failure::Rebooted | Failure::Lost => Cause::Interrupted,
             _ => Cause::ActivationFailed,
         }

@@ -14,6 +14,24 @@ pub struct Previous {
     pub class: Class,
 }
 
+/// A unit that ran when secrets came in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningUnit {
+    /// Its name.
+    pub unit: String,
+    /// systemd's id of that run: another one has read the new secrets. None where systemd gave no answer.
+    pub invocation: Option<String>,
+}
+
+/// One side of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// What it goes to.
+    New,
+    /// What ran before.
+    Previous,
+}
+
 /// The intent of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
@@ -41,6 +59,15 @@ pub struct Intent {
     pub previous: Option<Previous>,
     /// The secrets generation that was in force before.
     pub previous_secrets: Option<u64>,
+    /// What secrets it was of, as JSON.
+    #[serde(default)]
+    pub previous_requirements: Option<String>,
+    /// The units that are restarted for secrets that change.
+    #[serde(default)]
+    pub restart_units: Vec<String>,
+    /// The units that are restarted when those secrets change back.
+    #[serde(default)]
+    pub restart_units_back: Vec<String>,
     /// The profile's generation before.
     pub previous_profile: Option<u64>,
     /// What the profile's generation pointed at before.
@@ -53,6 +80,24 @@ pub struct Intent {
 }
 
 impl Intent {
+    /// The secrets generation of one side, and what secrets it is of, as JSON.
+    #[must_use]
+    pub fn secrets_of(&self, side: Side) -> (Option<u64>, Option<&str>) {
+        match side {
+            Side::New => (self.secrets, self.requirements.as_deref()),
+            Side::Previous => (self.previous_secrets, self.previous_requirements.as_deref()),
+        }
+    }
+
+    /// The units that are restarted when the secrets of one side came in force.
+    #[must_use]
+    pub fn restarts(&self, side: Side) -> &[String] {
+        match side {
+            Side::New => &self.restart_units,
+            Side::Previous => &self.restart_units_back,
+        }
+    }
+
     /// The generation this becomes when it commits.
     #[must_use]
     pub fn generation(&self, profile_generation: Option<u64>, health: super::Health) -> NewGeneration {

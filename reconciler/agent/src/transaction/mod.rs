@@ -11,5 +11,5 @@ mod tests;
 
 pub use carry::{Carrier, CarryError, Ended, advance, carry};
 pub use failure::{Failure, Health};
-pub use intent::{Intent, Previous};
+pub use intent::{Intent, Previous, RunningUnit, Side};
 pub use state::{Activation, Effect, Event, IllegalStep, Reach, Restart, State, Way, effect, step};

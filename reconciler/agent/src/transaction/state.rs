@@ -3,7 +3,7 @@
 //! The state alone says what is to be done ([`effect`]), and every effect may be done twice: an agent that was
 //! killed goes on from the journaled state as if nothing had been.
 
-use super::{Failure, Health, Intent};
+use super::{Failure, Health, Intent, RunningUnit, Side};
 use crate::class::{Action, BootEntry, Judgement, Surface};
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,9 @@ pub struct Way {
     /// the same, and a person is told.
     #[serde(default)]
     pub secrets_lost: Option<Failure>,
+    /// The units to restart that ran when the old secrets were in force again.
+    #[serde(default)]
+    pub running: Vec<RunningUnit>,
 }
 
 /// How far a transaction came.
@@ -42,11 +45,25 @@ pub enum State {
     /// The new secrets are being put in force.
     SwappingSecrets,
     /// The new toplevel is being activated.
-    Activating,
+    Activating {
+        /// The units to restart that ran when the new secrets came in force.
+        #[serde(default)]
+        running: Vec<RunningUnit>,
+    },
     /// Whether it is the current system is being looked at.
     Verifying {
         /// How well it runs.
         health: Health,
+        /// As above.
+        #[serde(default)]
+        running: Vec<RunningUnit>,
+    },
+    /// The units whose secrets changed are being restarted.
+    RestartingUnits {
+        /// How well it runs.
+        health: Health,
+        /// As above.
+        running: Vec<RunningUnit>,
     },
     /// The probes run.
     Probing {
@@ -87,6 +104,8 @@ pub enum State {
     Returning(Way),
     /// Whether the old toplevel is the current system is being looked at.
     VerifyingReturn(Way),
+    /// The units whose secrets changed back are being restarted.
+    RestartingUnitsBack(Way),
     /// The profile is being set back.
     RestoringProfile(Way),
     /// The boot default is being set back.
@@ -118,8 +137,10 @@ pub enum Restart {
 pub enum Event {
     /// The host may be touched now.
     Begun,
-    /// The secrets asked for are in force.
-    SecretsInForce,
+    /// The secrets asked for are in force; these of the units to restart ran at that moment.
+    SecretsInForce(Vec<RunningUnit>),
+    /// The units were restarted; these do not run any more.
+    UnitsRestarted(Vec<String>),
     /// An activation ended and was judged.
     Activated(Activation),
     /// What the current system is.
@@ -163,8 +184,15 @@ impl From<Judgement> for Activation {
 pub enum Effect {
     /// Let the transaction begin.
     Begin,
-    /// Put a secrets generation in force, or none.
-    PutSecretsInForce(Option<u64>),
+    /// Put the secrets of one side in force, or none.
+    PutSecretsInForce(Side),
+    /// Restart the units whose secrets are now those of one side, but for those that were started since.
+    RestartUnits {
+        /// Which side's.
+        side: Side,
+        /// Those that ran when the secrets came in force.
+        running: Vec<RunningUnit>,
+    },
     /// Run an activation.
     Activate {
         /// What of.
@@ -222,14 +250,22 @@ pub fn effect(state: &State, intent: &Intent) -> Effect {
     };
     match state {
         State::Intended => Effect::Begin,
-        State::SwappingSecrets => Effect::PutSecretsInForce(intent.secrets),
-        State::Activating => activate(&intent.toplevel, Action::Test, "activate"),
+        State::SwappingSecrets => Effect::PutSecretsInForce(Side::New),
+        State::Activating { .. } => activate(&intent.toplevel, Action::Test, "activate"),
         State::Verifying { .. } | State::VerifyingReturn(_) => Effect::Observe,
+        State::RestartingUnits { running, .. } => Effect::RestartUnits {
+            side: Side::New,
+            running: running.clone(),
+        },
         State::Probing { .. } => Effect::Probe,
         State::SettingProfile { .. } => Effect::SetProfile(intent.toplevel.clone()),
         State::SettingBoot { .. } => activate(&intent.toplevel, Action::Boot, "boot"),
         State::VerifyingBoot { .. } => Effect::ObserveBoot,
-        State::RestoringSecrets(_) => Effect::PutSecretsInForce(intent.previous_secrets),
+        State::RestoringSecrets(_) => Effect::PutSecretsInForce(Side::Previous),
+        State::RestartingUnitsBack(way) => Effect::RestartUnits {
+            side: Side::Previous,
+            running: way.running.clone(),
+        },
         State::Returning(_) => previous(Action::Return, "return"),
         State::RestoringProfile(_) => Effect::RestoreProfile {
             generation: intent.previous_profile,
@@ -248,7 +284,15 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             failure,
             reach,
             secrets_lost: None,
+            running: Vec::new(),
         }))
+    };
+    let after_activation = |health, running| {
+        if intent.restart_units.is_empty() {
+            State::Probing { health }
+        } else {
+            State::RestartingUnits { health, running }
+        }
     };
     // Once the profile is set, a custom toplevel is committed: it has no boot loader.
     let after_profile = |health, profile| {
@@ -273,6 +317,13 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             back_again(way)
         }
     };
+    let after_reactivation = |way: Way| {
+        if intent.restart_units_back.is_empty() {
+            after_return(way)
+        } else {
+            State::RestartingUnitsBack(way)
+        }
+    };
     let after_secrets = |way: Way| match (&intent.previous, way.reach) {
         (_, Reach::Secrets) => after_return(way),
         (Some(_), _) => State::Returning(way),
@@ -283,22 +334,25 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
     };
     match (state, event) {
         (State::Intended, Event::Begun) => Ok(State::SwappingSecrets),
-        (State::SwappingSecrets, Event::SecretsInForce) => Ok(State::Activating),
+        (State::SwappingSecrets, Event::SecretsInForce(running)) => Ok(State::Activating { running }),
         (State::SwappingSecrets, Event::Failed(failure)) => back(failure, Reach::Secrets),
-        (State::Activating, Event::Activated(Activation::Live(health))) => Ok(if surface.shows_what_runs() {
-            State::Verifying { health }
-        } else {
-            State::Probing { health }
-        }),
-        (State::Activating, Event::Activated(Activation::Untouched(failure))) => {
+        (State::Activating { running }, Event::Activated(Activation::Live(health))) => {
+            Ok(if surface.shows_what_runs() {
+                State::Verifying { health, running }
+            } else {
+                after_activation(health, running)
+            })
+        }
+        (State::Activating { .. }, Event::Activated(Activation::Untouched(failure))) => {
             back(failure, Reach::Secrets)
         }
-        (State::Activating, Event::Activated(Activation::Broken(failure)) | Event::Failed(failure)) => {
-            back(failure, Reach::Toplevel)
-        }
-        (State::Verifying { health }, Event::Observed(found)) => {
+        (
+            State::Activating { .. },
+            Event::Activated(Activation::Broken(failure)) | Event::Failed(failure),
+        ) => back(failure, Reach::Toplevel),
+        (State::Verifying { health, running }, Event::Observed(found)) => {
             if found.as_ref() == Some(&intent.toplevel) {
-                Ok(State::Probing { health })
+                Ok(after_activation(health, running))
             } else {
                 back(
                     Failure::NotCurrent {
@@ -306,6 +360,13 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
                     },
                     Reach::Toplevel,
                 )
+            }
+        }
+        (State::RestartingUnits { health, .. }, Event::UnitsRestarted(failed)) => {
+            if failed.is_empty() {
+                Ok(State::Probing { health })
+            } else {
+                back(Failure::Units(failed), Reach::Toplevel)
             }
         }
         (State::Probing { health }, Event::Probed(regressed)) => {
@@ -334,7 +395,9 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             BootEntry::Missing => back(Failure::NoBootEntry, Reach::Profile),
         },
 
-        (State::RestoringSecrets(way), Event::SecretsInForce) => Ok(after_secrets(way)),
+        (State::RestoringSecrets(way), Event::SecretsInForce(running)) => {
+            Ok(after_secrets(Way { running, ..way }))
+        }
         (State::RestoringSecrets(way), Event::Failed(lost)) => Ok(after_secrets(Way {
             secrets_lost: Some(lost),
             ..way
@@ -342,11 +405,11 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         (State::Returning(way), Event::Activated(Activation::Live(_))) => Ok(if surface.shows_what_runs() {
             State::VerifyingReturn(way)
         } else {
-            after_return(way)
+            after_reactivation(way)
         }),
         (State::VerifyingReturn(way), Event::Observed(found)) => {
             if found.as_ref() == intent.previous.as_ref().map(|previous| &previous.toplevel) {
-                Ok(after_return(way))
+                Ok(after_reactivation(way))
             } else {
                 let revert = Failure::NotCurrent {
                     found: found.map(Utf8PathBuf::into_string),
@@ -354,6 +417,8 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
                 Ok(State::RevertFailed { way, revert })
             }
         }
+        // The machine is back. A unit that does not come back with it is told, and keeps nothing else from it.
+        (State::RestartingUnitsBack(way), Event::UnitsRestarted(_)) => Ok(after_return(way)),
         (State::RestoringProfile(way), Event::ProfileSet(_)) => Ok(match &intent.previous {
             Some(_) if surface.has_boot_step() => State::RestoringBoot(way),
             _ => back_again(way),
@@ -375,25 +440,24 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         (state, Event::Restarted(Restart::SameBoot)) => Ok(state),
         // A new boot during the trial: on NixOS the boot default was still the old system.
         (
-            State::SwappingSecrets | State::Activating | State::Verifying { .. } | State::Probing { .. },
+            State::SwappingSecrets
+            | State::Activating { .. }
+            | State::Verifying { .. }
+            | State::RestartingUnits { .. }
+            | State::Probing { .. },
             Event::Restarted(Restart::OtherBoot),
         ) => back(Failure::Rebooted, Reach::Toplevel),
-        // The probes had passed: going on is as safe as going back, and shorter, if it is what booted.
-        (State::SettingProfile { health }, Event::Restarted(Restart::OtherBoot)) => {
-            if surface.has_boot_step() {
-                back(Failure::Rebooted, Reach::Profile)
-            } else {
-                Ok(State::SettingProfile { health })
-            }
-        }
-        (State::SettingBoot { .. } | State::VerifyingBoot { .. }, Event::Restarted(Restart::OtherBoot)) => {
-            back(Failure::Rebooted, Reach::Profile)
-        }
+        // The boot gave the machine the secrets of the generation that was confirmed: there is no going on.
+        (
+            State::SettingProfile { .. } | State::SettingBoot { .. } | State::VerifyingBoot { .. },
+            Event::Restarted(Restart::OtherBoot),
+        ) => back(Failure::Rebooted, Reach::Profile),
         // The boot may have undone any part of the way back: it is gone again from its beginning.
         (
             State::RestoringSecrets(way)
             | State::Returning(way)
             | State::VerifyingReturn(way)
+            | State::RestartingUnitsBack(way)
             | State::RestoringProfile(way)
             | State::RestoringBoot(way),
             Event::Restarted(Restart::OtherBoot),

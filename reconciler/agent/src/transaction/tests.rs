@@ -1,6 +1,9 @@
 //! The transaction's state machine: its whole way forth, every way back, and no third end.
 
-use super::{Activation, Effect, Event, Failure, Health, Intent, Previous, Restart, State, effect, step};
+use super::{
+    Activation, Effect, Event, Failure, Health, Intent, Previous, Restart, RunningUnit, Side, State, effect,
+    step,
+};
 use crate::class::{Action, BootEntry, Class};
 use crate::journal::GenerationKind;
 use camino::Utf8PathBuf;
@@ -8,6 +11,7 @@ use proptest::prelude::*;
 
 const NEW: &str = "/nix/store/new";
 const OLD: &str = "/nix/store/old";
+const UNIT: &str = "web.service";
 
 fn intent(class: Class, previous: Option<&str>) -> Intent {
     Intent {
@@ -26,6 +30,9 @@ fn intent(class: Class, previous: Option<&str>) -> Intent {
             class,
         }),
         previous_secrets: Some(1),
+        previous_requirements: None,
+        restart_units: vec![UNIT.to_owned()],
+        restart_units_back: vec![UNIT.to_owned()],
         previous_profile: Some(1),
         previous_profile_target: Some(OLD.into()),
         passing_before: Vec::new(),
@@ -40,6 +47,12 @@ struct FakeHost {
     secrets: Option<u64>,
     profile: Utf8PathBuf,
     boot: Utf8PathBuf,
+    /// The secrets that the unit has read, and how often it was started.
+    unit: (Option<u64>, u32),
+    /// How often the agent restarted it.
+    restarts: u32,
+    /// Whether an activation restarts it.
+    restarted_by_activation: bool,
     fault: Option<Fault>,
 }
 
@@ -51,17 +64,19 @@ enum Fault {
     Broken,
     NotCurrent,
     Probe,
+    Unit,
     Profile,
     Boot,
     NoEntry,
 }
 
-const FAULTS: [Fault; 8] = [
+const FAULTS: [Fault; 9] = [
     Fault::Secrets,
     Fault::Untouched,
     Fault::Broken,
     Fault::NotCurrent,
     Fault::Probe,
+    Fault::Unit,
     Fault::Profile,
     Fault::Boot,
     Fault::NoEntry,
@@ -74,6 +89,9 @@ impl FakeHost {
             secrets: Some(1),
             profile: OLD.into(),
             boot: OLD.into(),
+            unit: (Some(1), 1),
+            restarts: 0,
+            restarted_by_activation: false,
             fault,
         }
     }
@@ -82,12 +100,31 @@ impl FakeHost {
         let fault = self.fault;
         match effect {
             Effect::Begin => Event::Begun,
-            Effect::PutSecretsInForce(Some(2)) if fault == Some(Fault::Secrets) => {
+            Effect::PutSecretsInForce(Side::New) if fault == Some(Fault::Secrets) => {
                 Event::Failed(Failure::Secrets("gone".to_owned()))
             }
-            Effect::PutSecretsInForce(number) => {
-                self.secrets = number;
-                Event::SecretsInForce
+            Effect::PutSecretsInForce(side) => {
+                self.secrets = Some(match side {
+                    Side::New => 2,
+                    Side::Previous => 1,
+                });
+                Event::SecretsInForce(vec![RunningUnit {
+                    unit: UNIT.to_owned(),
+                    invocation: Some(self.unit.1.to_string()),
+                }])
+            }
+            Effect::RestartUnits { side, running } => {
+                if running
+                    .iter()
+                    .any(|run| run.invocation == Some(self.unit.1.to_string()))
+                {
+                    self.start_unit();
+                    self.restarts += 1;
+                }
+                match (fault, side) {
+                    (Some(Fault::Unit), Side::New) => Event::UnitsRestarted(vec![UNIT.to_owned()]),
+                    _ => Event::UnitsRestarted(Vec::new()),
+                }
             }
             Effect::Activate {
                 toplevel,
@@ -103,19 +140,13 @@ impl FakeHost {
                     self.current = Some("/nix/store/third".into());
                     Event::Activated(Activation::Live(Health::Healthy))
                 }
-                _ => {
-                    self.current = Some(toplevel);
-                    Event::Activated(Activation::Live(Health::Healthy))
-                }
+                _ => self.activate(toplevel),
             },
             Effect::Activate {
                 toplevel,
                 action: Action::Return,
                 ..
-            } => {
-                self.current = Some(toplevel);
-                Event::Activated(Activation::Live(Health::Healthy))
-            }
+            } => self.activate(toplevel),
             Effect::Activate {
                 toplevel,
                 action: Action::Boot,
@@ -147,14 +178,32 @@ impl FakeHost {
         }
     }
 
-    /// The machine goes down: what runs is what the boot default says.
-    fn reboot(&mut self) {
-        self.current = Some(self.boot.clone());
+    fn activate(&mut self, toplevel: Utf8PathBuf) -> Event {
+        self.current = Some(toplevel);
+        if self.restarted_by_activation {
+            self.start_unit();
+        }
+        Event::Activated(Activation::Live(Health::Healthy))
+    }
+
+    fn start_unit(&mut self) {
+        self.unit = (self.secrets, self.unit.1 + 1);
+    }
+
+    /// The machine goes down: what runs is what the boot default says, and the secrets are those of the generation
+    /// that was confirmed.
+    fn reboot(&mut self, class: Class) {
+        if class == Class::Nixos {
+            self.current = Some(self.boot.clone());
+        }
+        self.secrets = Some(1);
+        self.start_unit();
     }
 
     fn is_wholly(&self, toplevel: &str, secrets: u64, class: Class) -> bool {
         self.current.as_ref().is_some_and(|current| current == toplevel)
             && self.secrets == Some(secrets)
+            && self.unit.0 == Some(secrets)
             && self.profile == toplevel
             && (class == Class::Custom || self.boot == toplevel)
     }
@@ -204,6 +253,7 @@ fn without_a_fault_it_commits_and_the_boot_default_comes_last() {
             "PutSecretsInForce",
             "Activate",
             "Observe",
+            "RestartUnits",
             "Probe",
             "SetProfile",
             "Activate",
@@ -243,6 +293,58 @@ fn every_fault_ends_on_the_whole_old_system() {
             }
         }
     }
+}
+
+#[test]
+fn a_unit_is_restarted_once_whoever_does_it() {
+    for (by_activation, restarts) in [(false, 1), (true, 0)] {
+        let intent = intent(Class::Nixos, Some(OLD));
+        let mut host = FakeHost::new(None);
+        host.restarted_by_activation = by_activation;
+        let state = run(&mut host, &intent, State::Intended);
+        assert!(matches!(state, State::Committed { .. }), "{state:?}");
+        assert_eq!((host.restarts, host.unit), (restarts, (Some(2), 2)));
+    }
+}
+
+#[test]
+fn without_units_to_restart_nothing_waits_for_them() {
+    let mut intent = intent(Class::Nixos, Some(OLD));
+    intent.restart_units.clear();
+    intent.restart_units_back.clear();
+    for fault in [None, Some(Fault::Unit)] {
+        let mut host = FakeHost::new(fault);
+        let state = run(&mut host, &intent, State::Intended);
+        assert!(matches!(state, State::Committed { .. }), "{state:?}");
+        assert_eq!(host.restarts, 0);
+    }
+}
+
+#[test]
+fn what_was_journaled_before_units_were_restarted_is_read() {
+    for (text, state) in [
+        (
+            r#"{"at":"activating"}"#,
+            State::Activating { running: Vec::new() },
+        ),
+        (
+            r#"{"at":"verifying","health":"healthy"}"#,
+            State::Verifying {
+                health: Health::Healthy,
+                running: Vec::new(),
+            },
+        ),
+    ] {
+        assert_eq!(serde_json::from_str::<State>(text).unwrap(), state);
+    }
+    let mut intent = intent(Class::Nixos, Some(OLD));
+    let mut stored = serde_json::to_value(&intent).unwrap();
+    for key in ["previous_requirements", "restart_units", "restart_units_back"] {
+        stored.as_object_mut().unwrap().remove(key).unwrap();
+    }
+    intent.restart_units.clear();
+    intent.restart_units_back.clear();
+    assert_eq!(serde_json::from_value::<Intent>(stored).unwrap(), intent);
 }
 
 #[test]
@@ -313,7 +415,7 @@ fn with_nothing_to_go_back_to_a_person_is_called_only_if_something_was_touched()
 #[test]
 fn an_event_out_of_place_is_an_error_and_no_panic() {
     let intent = intent(Class::Nixos, Some(OLD));
-    let error = step(State::Intended, Event::SecretsInForce, &intent).unwrap_err();
+    let error = step(State::Intended, Event::SecretsInForce(Vec::new()), &intent).unwrap_err();
     assert!(error.to_string().contains("has no place"), "{error}");
 }
 
@@ -325,10 +427,12 @@ proptest! {
     fn no_crash_leaves_a_third_state(
         fault in prop::option::of(prop::sample::select(FAULTS.to_vec())),
         class in prop::sample::select(vec![Class::Nixos, Class::Custom]),
-        crashes in prop::collection::vec((0_u8..12, any::<bool>(), any::<bool>()), 0..4),
+        crashes in prop::collection::vec((0_u8..14, any::<bool>(), any::<bool>()), 0..4),
+        restarted_by_activation in any::<bool>(),
     ) {
         let intent = intent(class, Some(OLD));
         let mut host = FakeHost::new(fault);
+        host.restarted_by_activation = restarted_by_activation;
         let mut state = State::Intended;
         let mut crashes = crashes.into_iter();
         let mut next = crashes.next();
@@ -344,8 +448,8 @@ proptest! {
                     let _unheard = host.perform(effect(&state, &intent));
                 }
                 let restart = if reboot { Restart::OtherBoot } else { Restart::SameBoot };
-                if reboot && class == Class::Nixos {
-                    host.reboot();
+                if reboot {
+                    host.reboot(class);
                 }
                 state = step(state, Event::Restarted(restart), &intent).unwrap();
                 next = crashes.next();

@@ -54,6 +54,11 @@ impl Opened {
             .map(|secret| (&secret.requirement, secret.install_path.as_str()))
     }
 
+    /// What they are, as requirements of their own.
+    pub fn requirements(&self) -> Requirements {
+        Requirements::from_files(self.files().map(|(file, _)| file.clone()).collect())
+    }
+
     /// Those that `requirements` install; the others are overwritten.
     #[must_use]
     pub fn only(mut self, requirements: &Requirements) -> Self {

@@ -155,16 +155,18 @@ mod tests {
         let all = Requirements::declared(&declared(text), "m", "root").unwrap();
         let partitioning: Vec<_> = all.for_partitioning().map(|file| file.file.as_str()).collect();
         assert_eq!(partitioning, ["d"]);
-        let usual = all.clone().placed(Placement::default());
+        let usual = all.clone().with_placement(Placement::default()).for_agent();
         assert_eq!(
             (&usual, usual.placement().upload_directory()),
             (&all, "/var/lib/sops-nix")
         );
-        let placed = all.placed(Placement {
+        let placed = all.with_placement(Placement {
             installer: Installer::Own,
             upload_directory: Some("/etc/secret-vars".to_owned()),
             ..Placement::default()
         });
+        assert_eq!(placed.files().len(), 4);
+        let placed = placed.for_agent();
         assert_eq!(
             placed.activation_paths("m").collect::<Vec<_>>(),
             ["per-machine/m/g/a"]

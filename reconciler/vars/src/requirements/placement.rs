@@ -1,5 +1,5 @@
-//! Owns where a machine's secrets lie in the fleet and on the machine, what opens them, and who installs them. It
-//! must never touch a file.
+//! Owns where a machine's secrets lie in the fleet and on the machine, and who installs them. It must never touch a
+//! file.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub enum Installer {
     Own,
 }
 
-/// Where a machine's secrets lie, besides what the agent's configuration says: all that it takes to open and
+/// Where a machine's secrets lie, besides what the agent's configuration says: all that it takes to find and
 /// install them again without an evaluation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -32,12 +32,6 @@ pub struct Placement {
     /// The folder below the fleet's that holds `vars/`; empty where it is the fleet's own.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub directory: String,
-    /// Age key files of the machine that the entry names.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub age_key_files: Vec<String>,
-    /// SSH host keys of the machine that the entry names.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub ssh_host_keys: Vec<String>,
 }
 
 impl Placement {

@@ -106,16 +106,25 @@ impl Requirements {
         }
     }
 
-    /// The part of them that the agent installs under a placement: all, or what activation scripts need where
-    /// another installer does the rest.
+    /// The same, with a placement.
     #[must_use]
-    pub fn placed(mut self, placement: Placement) -> Self {
-        if placement.installer == super::placement::Installer::Own {
+    pub fn with_placement(self, placement: Placement) -> Self {
+        let version = if placement.is_usual() { 1 } else { VERSION };
+        Self {
+            version,
+            placement,
+            ..self
+        }
+    }
+
+    /// What of them the agent installs: all, or what activation scripts need where another installer does the
+    /// rest.
+    #[must_use]
+    pub fn for_agent(mut self) -> Self {
+        if self.placement.installer == super::placement::Installer::Own {
             self.files
                 .retain(|file| file.is_installed() && file.needed_for == NeededFor::Activation);
         }
-        self.version = if placement.is_usual() { 1 } else { VERSION };
-        self.placement = placement;
         self
     }
 
