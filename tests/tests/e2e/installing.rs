@@ -47,6 +47,8 @@ fn what_an_activation_needs_is_on_the_disk_before_it() {
     );
     key.encrypt(&fleet, "one ", &["cinnabar"]);
     pin.encrypt(&fleet, "1234", &["cinnabar"]);
+    // Declared, so it has to be there; for whoever installs machines, so this one need not read it.
+    Var::per_machine("cinnabar", "disk", "layout").encrypt(&fleet, "gpt", &["electrum"]);
     fleet.motd("cinnabar", "first");
     fleet.publish("two secrets for activations");
     let host = Host::new(&store, &fleet, "cinnabar");
