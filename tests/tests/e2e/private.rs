@@ -2,6 +2,7 @@
 
 use crate::refusal::{Stage, refusal};
 use reconciler_tests::{Agent, FileServer, Output, Sshd, run, tool, write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -122,6 +123,8 @@ fn a_git_repository_behind_a_password() {
 
     stage.host.write("etc/secret/netrc", &netrc, 0o600);
     stage.host.set("nix.netrc", "\"/etc/secret/netrc\"");
+    // The commit that failed is tried again later, another one at once.
+    stage.fleet.publish("an empty commit");
     // While it runs as a service, too: its log is looked at below.
     let agent: Agent = stage.host.agent();
     agent.until("it converges", || {
@@ -197,6 +200,26 @@ fn credentials_that_are_not_there_or_no_credentials() {
     stage
         .host
         .write("etc/secret/tokens", &format!("example.org={PASSWORD}\n"), 0o600);
+    // Real Nix says what it was given; the stand-in, whether it was given as it should be.
+    let seen = stage.store.folder().join("seen");
+    write(&seen, "");
+    std::fs::set_permissions(&seen, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let script = format!(
+        "case \"$*\" in *canary*) echo argument >>{seen};; esac\n\
+         ! env | grep -q canary || echo environment >>{seen}\n\
+         {nix} --extra-experimental-features nix-command show-config 2>/dev/null | \
+         grep -q '^access-tokens = example.org={PASSWORD}$' && echo settings >>{seen}\n\
+         exec {nix} \"$@\"",
+        seen = seen.display(),
+        nix = tool("nix").display(),
+    );
+    stage.host.stand_in("nix", &script);
     stage.host.run(&["now"]).ended(0);
+    let seen = std::fs::read_to_string(seen).unwrap();
+    assert!(seen.contains("settings"), "{seen}");
+    assert!(
+        !seen.contains("argument") && !seen.contains("environment"),
+        "{seen}"
+    );
     no_canary(&stage);
 }

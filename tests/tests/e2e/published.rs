@@ -121,6 +121,13 @@ fn a_machine_takes_what_was_published_and_evaluates_nothing() {
         .says("fetched");
     assert_eq!(stage.host.motd(), "first", "{output}");
     assert_eq!(stage.store.profile("system"), stage.host.current());
+    // No derivation came to this store: there is nothing that was evaluated, or could be built.
+    let derivations = std::fs::read_dir(stage.store.store()).unwrap();
+    let derivations: Vec<_> = derivations
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".drv"))
+        .collect();
+    assert_eq!(derivations, [""; 0]);
 
     // A commit of nothing else needs no new map; the one that needs it waits for it.
     stage.fleet.publish("an empty commit");
@@ -131,7 +138,7 @@ fn a_machine_takes_what_was_published_and_evaluates_nothing() {
     refusal(
         output,
         10,
-        &["is not published for cinnabar", "was made of an earlier tree"],
+        &["is not published for cinnabar", "was made of another tree"],
         Some("reconcile publish"),
     );
     assert_eq!(stage.host.motd(), "first");
@@ -145,6 +152,82 @@ fn a_machine_takes_what_was_published_and_evaluates_nothing() {
     assert_eq!(again.stdout, "");
     assert_eq!(stage.host.run(&["rollback"]).ended(0).code, Some(0));
     assert_eq!(stage.host.motd(), "first");
+}
+
+#[test]
+fn a_note_on_the_commit_is_as_good_as_a_file() {
+    let mut stage = Stage::new();
+    let notes = format!("refs/notes/reconciler/{SYSTEM}");
+    stage.host.set("nix.evaluate", "\"noted\"");
+    let waits = |stage: &Stage| {
+        refusal(
+            stage.host.run(&["now"]),
+            10,
+            &["is not published for cinnabar", &format!("no note in {notes}")],
+            Some("reconcile publish --note --push"),
+        );
+    };
+    waits(&stage);
+    let published = stage
+        .publish(&["--note"])
+        .ended(0)
+        .says(&format!("the note in {notes} names 2 machines"));
+    assert!(!stage.map().exists());
+    stage.fill_cache(&published.stdout, Some("secret"));
+    waits(&stage);
+    let pushed = stage
+        .publish(&["--note", "--push"])
+        .ended(0)
+        .says("is of this tree already");
+    assert_eq!(pushed.stdout, "");
+    stage.host.run(&["now"]).ended(0).says("as it was published");
+    assert_eq!(stage.host.motd(), "first");
+
+    // A commit of a tree that was evaluated gets its own note without an evaluation, also where somebody else pushed
+    // notes in between.
+    let other = stage.cache.path().join("other");
+    let other_folder = other.display().to_string();
+    stage
+        .fleet
+        .git(&["clone", "--quiet", &stage.fleet.url(), &other_folder]);
+    let in_other = |arguments: &[&str]| {
+        let mut all = vec!["-C", &other_folder];
+        all.extend(arguments);
+        stage.fleet.git(&all);
+    };
+    let both = format!("{notes}:{notes}");
+    in_other(&["fetch", "--quiet", "origin", &both]);
+    in_other(&["notes", "--ref", &notes, "add", "-m", "another's", "HEAD~1"]);
+    in_other(&["push", "--quiet", "origin", &both]);
+    stage.fleet.publish("an empty commit");
+    waits(&stage);
+    let pushed = stage.publish(&["--note", "--push"]).ended(0);
+    assert_eq!(pushed.stdout, "");
+    stage.host.now(0);
+    let kept = stage.fleet.git(&["notes", "--ref", &notes, "list"]).stdout;
+    assert_eq!(kept.lines().count(), 3, "{kept}");
+
+    // Without the machine's consent a note says nothing.
+    stage.fleet.motd("cinnabar", "second");
+    stage.fleet.publish("change the motd");
+    stage.publish(&["--note", "--push"]).ended(0);
+    stage.host.set("nix.evaluate", "\"published\"");
+    refusal(
+        stage.host.run(&["now"]),
+        10,
+        &["there is no .reconciler/published/"],
+        Some("reconcile publish"),
+    );
+}
+
+#[test]
+fn a_remote_that_takes_no_notes() {
+    let mut stage = Stage::new();
+    stage
+        .publish(&["--note", "--push", "nowhere"])
+        .ended(1)
+        .says("nowhere");
+    stage.publish(&["--push"]).ended(2).says("--note");
 }
 
 #[test]

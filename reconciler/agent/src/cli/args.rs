@@ -222,6 +222,12 @@ pub(super) struct PublishOptions {
     /// Write the map there instead of to .reconciler/published/SYSTEM.json of the checkout
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<Utf8PathBuf>,
+    /// Write the map as a git note on the commit, below refs/notes/reconciler/SYSTEM
+    #[arg(long, conflicts_with = "out")]
+    pub(super) note: bool,
+    /// Push the note
+    #[arg(long, value_name = "REMOTE", num_args = 0..=1, default_missing_value = "origin", requires = "note")]
+    pub(super) push: Option<String>,
     /// Evaluate also what the map says already
     #[arg(long)]
     pub(super) force: bool,

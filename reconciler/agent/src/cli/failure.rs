@@ -104,7 +104,13 @@ impl CliError {
             CliError::Lock(LockError::Held) | CliError::Serve(ServeError::Lock(LockError::Held)) => {
                 Outcome::Busy
             }
-            CliError::Publish(PublishFailure::Map(_) | PublishFailure::Write(_)) => Outcome::Failed,
+            CliError::Publish(
+                PublishFailure::Map(_)
+                | PublishFailure::Write(_)
+                | PublishFailure::NoGit
+                | PublishFailure::Run(_)
+                | PublishFailure::Git { .. },
+            ) => Outcome::Failed,
             CliError::Publish(
                 PublishFailure::Directory(_)
                 | PublishFailure::Folder { .. }
@@ -163,6 +169,10 @@ impl CliError {
             }
             CliError::Publish(PublishFailure::Folder { .. } | PublishFailure::NoCheckout { .. }) => {
                 text("name the folder of the checkout: `reconcile publish FOLDER`")
+            }
+            CliError::Publish(PublishFailure::Tool(error)) => text(error.hint()),
+            CliError::Publish(PublishFailure::Git { .. }) => {
+                text("may this user push there? the note is written, and the same command pushes it")
             }
             CliError::ConfigExists { .. } => text("`--force` replaces it"),
             CliError::NeverRan { .. } => text("`reconcile now` makes the first pass"),

@@ -14,6 +14,7 @@ mod live;
 mod now;
 mod page;
 mod pin;
+mod place;
 mod plan;
 mod progress;
 mod publish;

@@ -4,17 +4,19 @@
 use super::args::PublishOptions;
 use super::context::{Context, Detail, block_on};
 use super::failure::CliError;
+use super::place::{Note, Place, Remote};
 use super::style::{Paint, Stream};
 use super::{failure, page};
 use crate::config::{Evaluate, NixSettings, Paths, SettingsError, folder_of_flake};
-use crate::durable::{self, DurableError, Lasting};
+use crate::durable::DurableError;
 use crate::exit::Outcome;
 use crate::host;
 use crate::nix::publish::{self, PublishError, Publisher, Told};
 use crate::nix::{
     EvaluateError, Evaluator, EvaluatorHome, ImportFromDerivation, InputCredentials, Limits, Nix, NixTools,
-    Published, ToolError, published,
+    ToolError, published,
 };
+use crate::process::RunError;
 use crate::source::{Checkout, CheckoutError, Mirror, MirrorError, Moment, Revision};
 use crate::text;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -47,6 +49,16 @@ pub(super) enum PublishFailure {
     Policy(#[from] PolicyError),
     #[error(transparent)]
     Publish(#[from] PublishError),
+    #[error("there is no `git` to push with")]
+    NoGit,
+    #[error("cannot run git")]
+    Run(#[source] RunError),
+    #[error("{doing} {remote}: {said}")]
+    Git {
+        doing: &'static str,
+        remote: String,
+        said: String,
+    },
     #[error("cannot write the map")]
     Map(#[source] serde_json::Error),
     #[error(transparent)]
@@ -61,16 +73,25 @@ async fn publish(context: &Context, options: &PublishOptions) -> Result<Outcome,
     let person = host::of_a_person(&context.environment.search_path());
     let directory = folder_of_flake(options.directory.clone()).map_err(PublishFailure::Directory)?;
     let checkout = checkout(&options.checkout)?;
-    let repository = checkout.repository().to_owned();
     let head = head(&checkout)?;
     let system = options
         .system
         .clone()
         .unwrap_or_else(|| host::system().to_owned());
-    let file = options
-        .out
-        .clone()
-        .unwrap_or_else(|| checkout.root().join(&directory).join(published::file(&system)));
+    let place = match (&options.out, options.note) {
+        (Some(file), _) => Place::File(file.clone()),
+        (None, false) => Place::File(checkout.root().join(&directory).join(published::file(&system))),
+        (None, true) => Place::Note(Note {
+            reference: published::notes(&system),
+            repository: checkout.repository().to_owned(),
+            commit: head.oid(),
+            remote: options.push.clone().map(|name| Remote {
+                name,
+                folders: context.environment.folders.clone(),
+                environment: person.clone(),
+            }),
+        }),
+    };
     let settings = settings(&person);
     let tools =
         NixTools::find(&context.environment.folders, &settings, &paths()).map_err(PublishFailure::Tool)?;
@@ -91,17 +112,17 @@ async fn publish(context: &Context, options: &PublishOptions) -> Result<Outcome,
             },
             import_from_derivation: settings.import_from_derivation,
         },
-        repository,
+        repository: checkout.repository().to_owned(),
         directory: &directory,
         revision: head,
         system: &system,
     };
     let trees = publisher.trees().map_err(PublishFailure::Publish)?;
     if !options.force
-        && let Some(map) = written(&file)
-        && map.is_of(&trees)
+        && let Some(map) = place.known(&trees).await?
     {
-        tell(context, &format!("{file} is of this tree already"));
+        place.leave(&map).await?;
+        tell(context, &format!("{place} is of this tree already"));
         return Ok(Outcome::Converged);
     }
     let options = ConnectOptions::default();
@@ -130,9 +151,9 @@ async fn publish(context: &Context, options: &PublishOptions) -> Result<Outcome,
         .publish(&mut client, &mut told)
         .await
         .map_err(PublishFailure::Publish)?;
-    write(&file, &map)?;
+    place.leave(&map).await?;
     let number = text::count(map.machines.len(), "machine");
-    tell(context, &format!("{file} names {number} of {system}"));
+    tell(context, &format!("{place} names {number} of {system}"));
     page::text(&derivations)?;
     Ok(match failed {
         0 => Outcome::Converged,
@@ -145,25 +166,6 @@ fn complain(context: &Context, machine: &str, error: &EvaluateError) {
     let lines: Vec<String> = trace.lines().map(str::to_owned).collect();
     let summary = format!("cannot evaluate {machine}, which is not published");
     failure::print(context.style, &summary, &[error.to_string()], &lines, None);
-}
-
-/// The map that lies there; what is none is written anew.
-fn written(file: &Utf8Path) -> Option<Published> {
-    let bytes = std::fs::read(file).ok()?;
-    serde_json::from_slice(&bytes).ok()
-}
-
-fn write(file: &Utf8Path, map: &Published) -> Result<(), PublishFailure> {
-    // Sorted and indented: what did not change makes no difference in git.
-    let mut text = serde_json::to_string_pretty(map).map_err(PublishFailure::Map)?;
-    text.push('\n');
-    if let Some(folder) = file
-        .parent()
-        .filter(|folder| !folder.as_str().is_empty() && !folder.exists())
-    {
-        durable::folder(folder, 0o755)?;
-    }
-    Ok(durable::replace(file, text.as_bytes(), 0o644, Lasting::Process)?)
 }
 
 fn tell(context: &Context, line: &str) {

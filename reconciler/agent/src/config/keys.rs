@@ -177,9 +177,9 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "nix.evaluate",
-        "\"here\" or \"published\"",
+        "\"here\", \"published\" or \"noted\"",
         "\"here\"",
-        "Where the fleet is evaluated. With `published` this machine takes its toplevel from the map that `reconcile publish` wrote, and from the caches of its nix-daemon: it evaluates and builds nothing.",
+        "Where the fleet is evaluated. With `published` this machine takes its toplevel from the map that `reconcile publish` wrote, and from the caches of its nix-daemon: it evaluates and builds nothing. With `noted` the map may also be a git note on the commit.",
     ),
     key(
         "nix.import_from_derivation",

@@ -197,8 +197,10 @@ pub struct NixSettings {
 pub enum Evaluate {
     /// On this machine.
     Here,
-    /// Elsewhere: its toplevel is in the map that the fleet publishes, and comes from a cache.
+    /// Elsewhere: its toplevel is in the map that the fleet publishes in a file, and comes from a cache.
     Published,
+    /// Elsewhere; where the file says nothing of a commit, a note on it may.
+    Noted,
 }
 
 impl Paths {
@@ -272,7 +274,8 @@ impl Settings {
         let evaluate = match nix.evaluate.as_deref() {
             None | Some("here") => Evaluate::Here,
             Some("published") => Evaluate::Published,
-            Some(other) => return Err(choice("nix.evaluate", other, &["here", "published"])),
+            Some("noted") => Evaluate::Noted,
+            Some(other) => return Err(choice("nix.evaluate", other, &["here", "published", "noted"])),
         };
         let import_from_derivation = match nix.import_from_derivation {
             None | Some(true) => ImportFromDerivation::Allowed,

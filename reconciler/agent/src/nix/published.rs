@@ -1,7 +1,8 @@
 //! The published map: what was evaluated elsewhere, for machines that do not evaluate.
 //!
-//! A file of the fleet for each system. It is bound to the tree that it was made of, without itself: so a commit
-//! can hold the map of its own content, and a commit that changes nothing of it needs no new one.
+//! For each system a file of the fleet, or a git note on the commit. It is bound to the tree that it was made of,
+//! without itself: so a commit can hold the map of its own content, and a commit that changes nothing of it needs no
+//! new one.
 
 use super::entry::{Derivation, Entry, Metadata};
 use super::evaluate::read_answer;
@@ -18,6 +19,12 @@ pub const VERSION: u64 = 1;
 #[must_use]
 pub fn file(system: &str) -> String {
     format!("{OWN_FOLDER}/published/{system}.json")
+}
+
+/// The ref of a system's maps as git notes. One for each system, so that no two build servers write the same.
+#[must_use]
+pub fn notes(system: &str) -> String {
+    format!("refs/notes/reconciler/{system}")
 }
 
 /// A map of one system.
@@ -54,8 +61,14 @@ pub enum PublishedError {
         /// The file.
         path: String,
     },
+    /// There is no note on the commit, and no file that is of its tree.
+    #[error("the commit has no note in {notes}, and the fleet no map of its tree")]
+    NoNote {
+        /// The ref of the notes.
+        notes: String,
+    },
     /// It was made of another tree.
-    #[error("{path} was made of an earlier tree than this commit's")]
+    #[error("{path} was made of another tree than this commit's")]
     Stale {
         /// The file.
         path: String,
@@ -108,7 +121,7 @@ impl PublishedError {
     pub fn is_waiting(&self) -> bool {
         matches!(
             self,
-            PublishedError::Missing { .. } | PublishedError::Stale { .. }
+            PublishedError::Missing { .. } | PublishedError::Stale { .. } | PublishedError::NoNote { .. }
         )
     }
 
@@ -116,8 +129,11 @@ impl PublishedError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            PublishedError::NoNote { .. } => {
+                "run `reconcile publish --note --push` in a checkout of this commit, where the fleet is built"
+            }
             PublishedError::Missing { .. } | PublishedError::Stale { .. } | PublishedError::NoMachine(_) => {
-                "run `reconcile publish` in a checkout, where the fleet is built, and push what it writes"
+                "run `reconcile publish` in a checkout of this commit, where the fleet is built, and push what it writes"
             }
             PublishedError::Format { .. } | PublishedError::Answer { .. } => {
                 "publish it anew with this machine's version of reconcile"
@@ -129,32 +145,46 @@ impl PublishedError {
     }
 }
 
-/// Reads what the fleet publishes for `machine` at `revision`, whose tree is `view`.
-pub fn read(
-    view: &TreeView<'_>,
-    directory: &str,
-    system: &str,
-    machine: &str,
-    revision: Revision,
-) -> Result<(Entry, Derivation), PublishedError> {
+/// A map as it was found.
+#[derive(Debug)]
+pub struct Found {
+    /// Where: a file of the fleet, or a ref of notes.
+    pub path: String,
+    /// It, unread.
+    pub bytes: Vec<u8>,
+}
+
+/// The fleet's file for a system.
+pub fn in_file(view: &TreeView<'_>, directory: &str, system: &str) -> Result<Found, PublishedError> {
     let path = match directory {
         "" => file(system),
         _ => format!("{directory}/{}", file(system)),
     };
-    let bytes = match view.read(&path) {
-        Ok(bytes) => bytes,
-        Err(TreeError::NotFound { .. }) => return Err(PublishedError::Missing { path }),
-        Err(source) => return Err(PublishedError::Tree { path, source }),
-    };
+    match view.read(&path) {
+        Ok(bytes) => Ok(Found { path, bytes }),
+        Err(TreeError::NotFound { .. }) => Err(PublishedError::Missing { path }),
+        Err(source) => Err(PublishedError::Tree { path, source }),
+    }
+}
+
+/// Reads what a map says of `machine` at `revision`, whose tree is `view`.
+pub fn read(
+    found: &Found,
+    view: &TreeView<'_>,
+    directory: &str,
+    machine: &str,
+    revision: Revision,
+) -> Result<(Entry, Derivation), PublishedError> {
+    let (path, bytes) = (found.path.clone(), &found.bytes);
     let format = |source| PublishedError::Format {
         path: path.clone(),
         source,
     };
-    let Version { version } = serde_json::from_slice(&bytes).map_err(format)?;
+    let Version { version } = serde_json::from_slice(bytes).map_err(format)?;
     if version > VERSION {
         return Err(PublishedError::Newer { path, found: version });
     }
-    let map: Published = serde_json::from_slice(&bytes).map_err(format)?;
+    let map: Published = serde_json::from_slice(bytes).map_err(format)?;
     let Some(found) = map.machines.get(machine) else {
         // An older map may not have it yet.
         if !map.fits(view, directory, Scope::Repository, &path)? {
@@ -187,6 +217,12 @@ struct Version {
 }
 
 impl Published {
+    /// Reads one that was written here or elsewhere; what cannot be read is none.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Published> {
+        serde_json::from_slice(bytes).ok()
+    }
+
     /// Whether it was made of these trees, as far as its machines depend on them.
     #[must_use]
     pub fn is_of(&self, trees: &BTreeMap<Scope, String>) -> bool {

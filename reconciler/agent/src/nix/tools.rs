@@ -35,6 +35,23 @@ pub enum ToolError {
     },
 }
 
+impl ToolError {
+    /// What to do.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            ToolError::Missing { .. } => "install Nix, or give the agent a PATH that has it",
+            ToolError::TooOld { .. } => {
+                "upgrade Nix as it was installed: by the distribution's package, by `nix-channel --update; nix-env -iA \
+                 nixpkgs.nix` as root, or with NixOS"
+            }
+            ToolError::NoVersion { .. } | ToolError::Version(_) => {
+                "is it Nix? `nix --version` should name one"
+            }
+        }
+    }
+}
+
 /// The commands of Nix.
 #[derive(Debug, Clone)]
 pub struct NixTools {

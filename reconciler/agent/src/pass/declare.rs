@@ -10,7 +10,8 @@ use super::{PassError, Phase, Reporter, World, secrets};
 use crate::class::{Class, Surface};
 use crate::config::Evaluate;
 use crate::host;
-use crate::nix::{self, BuildError, Built, Derivation, Entry, Fresh, InStore, published};
+use crate::nix::published::{self, Found};
+use crate::nix::{self, BuildError, Built, Derivation, Entry, Fresh, InStore, PublishedError};
 use crate::source::Revision;
 use crate::text;
 use nix_daemon_client::{Client, DerivedPath, Outputs, StorePath};
@@ -62,7 +63,7 @@ pub(super) async fn declare(
     let way = world.settings.nix.evaluate;
     let (checked, toplevel) = match way {
         Evaluate::Here => evaluated(world, client, &fleet, revision, report).await?,
-        Evaluate::Published => published(world, &fleet, revision, report)?,
+        Evaluate::Published | Evaluate::Noted => published(world, &fleet, revision, report).await?,
     };
     Ok(Declared {
         class: checked.class,
@@ -86,7 +87,9 @@ impl Declared {
                 outputs: Outputs::All,
             },
             // A path and no derivation: there is nothing to build it from.
-            Evaluate::Published => DerivedPath::Opaque(StorePath::parse(store, &self.toplevel.out)?),
+            Evaluate::Published | Evaluate::Noted => {
+                DerivedPath::Opaque(StorePath::parse(store, &self.toplevel.out)?)
+            }
         })
     }
 
@@ -103,7 +106,9 @@ impl Declared {
         let mut tell = |event: &_, progress: &_| teller.tell(event, progress, report);
         Ok(match self.way {
             Evaluate::Here => nix::build(client, store, &self.toplevel, limit, &mut tell).await?,
-            Evaluate::Published => nix::substitute(client, store, &self.toplevel, limit, &mut tell).await?,
+            Evaluate::Published | Evaluate::Noted => {
+                nix::substitute(client, store, &self.toplevel, limit, &mut tell).await?
+            }
         })
     }
 }
@@ -183,26 +188,66 @@ async fn toplevel(
     Err(BuildError::Collected { drv: last }.into())
 }
 
-fn published(
+async fn published(
     world: &World,
     fleet: &FleetPolicy,
     revision: Revision,
     report: &mut Reporter<'_>,
 ) -> Result<(Checked, Derivation), PassError> {
-    let (machine, host) = (world.settings.machine.clone(), host::system());
-    let (entry, toplevel) = {
+    let (machine, host) = (&world.settings.machine, host::system());
+    let directory = &world.settings.fleet.directory;
+    let read = |found: Option<Found>| -> Result<_, PassError> {
         let mirror = world.source.mirror()?;
         let view = mirror.tree(revision.oid())?;
-        published::read(&view, &world.settings.fleet.directory, host, &machine, revision)
-    }
-    .map_err(|source| PassError::Published {
-        machine,
+        Ok(match found {
+            Some(found) => published::read(&found, &view, directory, machine, revision),
+            None => published::in_file(&view, directory, host)
+                .and_then(|found| published::read(&found, &view, directory, machine, revision)),
+        })
+    };
+    let answer = match read(None)? {
+        Err(error) if error.is_waiting() && world.settings.nix.evaluate == Evaluate::Noted => {
+            match note(world, revision, report).await? {
+                Some(note) => read(Some(note))?,
+                None => Err(PublishedError::NoNote {
+                    notes: published::notes(host),
+                }),
+            }
+        }
+        answer => answer,
+    };
+    let (entry, toplevel) = answer.map_err(|source| PassError::Published {
+        machine: machine.clone(),
         revision: revision.to_string(),
         source,
     })?;
     let checked = check(world, fleet, revision, &entry, ", as it was published", report)?;
     report.begin(Phase::Build);
     Ok((checked, toplevel))
+}
+
+/// The map that a note on the commit holds. It may have been pushed long after the commit, so the remote is asked where
+/// the mirror has none.
+async fn note(
+    world: &World,
+    revision: Revision,
+    report: &mut Reporter<'_>,
+) -> Result<Option<Found>, PassError> {
+    let notes = published::notes(host::system());
+    let known = || -> Result<Option<Found>, PassError> {
+        let note = world.source.mirror()?.note(&notes, revision.oid())?;
+        Ok(note.map(|bytes| Found {
+            path: format!("the note in {notes}"),
+            bytes,
+        }))
+    };
+    if let Some(found) = known()? {
+        return Ok(Some(found));
+    }
+    let advertised = world.source.poll().await?;
+    report.doing(format!("fetching {notes}"));
+    world.source.fetch_notes(&advertised, &notes, &mut |_| ()).await?;
+    known()
 }
 
 /// Whether this machine can be what the entry says, and has the secrets for it.

@@ -300,15 +300,7 @@ impl PassError {
             PassError::Trust(_) => text(
                 "if the branch was rewritten on purpose, pin the commit with `reconcile pin`, or set `trust.history = \"any\"`",
             ),
-            PassError::Tool(ToolError::Missing { .. }) => {
-                text("install Nix, or give the agent a PATH that has it")
-            }
-            PassError::Tool(ToolError::TooOld { .. }) => text(
-                "upgrade Nix as it was installed: by the distribution's package, by `nix-channel --update; nix-env -iA nixpkgs.nix` as root, or with NixOS",
-            ),
-            PassError::Tool(ToolError::NoVersion { .. } | ToolError::Version(_)) => {
-                text("is it Nix? `nix --version` should name one")
-            }
+            PassError::Tool(error) => text(error.hint()),
             PassError::Published { source, .. } => source.hint(),
             PassError::Build(BuildError::NotFetched { .. }) => text(
                 "is it in a cache that the nix-daemon asks (`substituters`), signed by a key that it trusts (`trusted-public-keys`)?",

@@ -113,6 +113,8 @@ pub(super) fn remember(
 /// Which failures are remembered, so that they are not repeated at every poll.
 pub(super) fn stage_of(error: &PassError) -> Option<Stage> {
     match error {
+        // It comes without the commit's doing.
+        PassError::Published { source, .. } if source.is_waiting() => Some(Stage::Fetch),
         PassError::Evaluate { .. }
         | PassError::Tree(_)
         | PassError::Published { .. }

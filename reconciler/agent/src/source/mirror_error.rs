@@ -86,6 +86,17 @@ pub enum MirrorError {
         #[source]
         source: git2::Error,
     },
+    /// A note cannot be read or written.
+    #[error("cannot use the note of {oid} in {reference}")]
+    Note {
+        /// Where notes are.
+        reference: String,
+        /// Of which commit.
+        oid: Oid,
+        /// Why.
+        #[source]
+        source: git2::Error,
+    },
     /// A generation's ref cannot be written or removed.
     #[error("cannot keep the commit of generation {generation}")]
     Pin {

@@ -27,6 +27,7 @@ mod mirror;
 mod mirror_error;
 mod names;
 mod netrc;
+mod notes;
 mod object_id;
 mod packs;
 mod pkt_line;

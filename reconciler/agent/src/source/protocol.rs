@@ -20,8 +20,11 @@ pub(super) struct Request {
 pub(super) enum Operation {
     /// Where the branch is.
     List,
-    /// Fetch the branch into this bare repository.
-    Fetch { mirror: Utf8PathBuf },
+    /// Fetch the branch into this bare repository, and the notes below a ref, where there are any.
+    Fetch {
+        mirror: Utf8PathBuf,
+        notes: Option<String>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -36,7 +36,7 @@ pub(super) fn serve(request: &Request, emit: &Emit<'_>) -> Result<Oid, Failure> 
     let host_key = RefCell::new(None);
     let outcome = match &request.operation {
         Operation::List => list(request, emit, &host_key),
-        Operation::Fetch { mirror } => fetch(request, mirror, emit, &host_key),
+        Operation::Fetch { mirror, notes } => fetch(request, mirror, notes.as_deref(), emit, &host_key),
     };
     outcome.map_err(|failure| match (failure, host_key.take()) {
         (Failure::Certificate(_), Some(failure)) => failure,
@@ -60,6 +60,7 @@ fn list(request: &Request, emit: &Emit<'_>, host_key: &RefCell<Option<Failure>>)
 fn fetch(
     request: &Request,
     mirror: &Utf8Path,
+    notes: Option<&str>,
     emit: &Emit<'_>,
     host_key: &RefCell<Option<Failure>>,
 ) -> Result<Oid, Failure> {
@@ -78,8 +79,10 @@ fn fetch(
         .update_fetchhead(false)
         // Redirects were followed, and judged, by the poll.
         .follow_redirects(RemoteRedirect::None);
-    let refspec = format!("+{HEADS}{branch}:{TRACKING}{branch}");
-    remote.fetch(&[refspec], Some(&mut options), None).map_err(fail)?;
+    let mut refspecs = vec![format!("+{HEADS}{branch}:{TRACKING}{branch}")];
+    // One that matches nothing is no error.
+    refspecs.extend(notes.map(|notes| format!("+{notes}:{notes}")));
+    remote.fetch(&refspecs, Some(&mut options), None).map_err(fail)?;
     let head = head_of(remote.list().map_err(fail)?, branch)?;
     repository
         .find_commit(head)

@@ -40,7 +40,7 @@ pub fn serve_transport() -> ExitCode {
     };
     let outcome = match &request.operation {
         Operation::List => remote::serve(&request, &emit),
-        Operation::Fetch { mirror } => lock(mirror).and_then(|_held| {
+        Operation::Fetch { mirror, .. } => lock(mirror).and_then(|_held| {
             leftovers::of_fetch(mirror);
             let head = remote::serve(&request, &emit)?;
             join_packs(mirror, &emit);

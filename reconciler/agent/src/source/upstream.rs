@@ -232,6 +232,29 @@ impl Source {
         if self.mirror()?.head(&self.settings.branch) == Some(wanted.head.oid()) {
             return Ok(());
         }
+        self.bring(wanted, None, progress).await
+    }
+
+    /// Brings the notes below a ref into the mirror, and the advertised commit with them. Where the remote has no such
+    /// notes, none come.
+    ///
+    /// # Errors
+    /// As of [`Source::fetch`].
+    pub async fn fetch_notes(
+        &self,
+        wanted: &Advertised,
+        notes: &str,
+        progress: &mut (dyn FnMut(FetchProgress) + Send),
+    ) -> Result<(), FetchError> {
+        self.bring(wanted, Some(notes), progress).await
+    }
+
+    async fn bring(
+        &self,
+        wanted: &Advertised,
+        notes: Option<&str>,
+        progress: &mut (dyn FnMut(FetchProgress) + Send),
+    ) -> Result<(), FetchError> {
         let others = self
             .settings
             .urls
@@ -246,6 +269,7 @@ impl Source {
             };
             let operation = Operation::Fetch {
                 mirror: self.settings.mirror.clone(),
+                notes: notes.map(str::to_owned),
             };
             match self.transport(url, moved_to, operation, limits, progress).await {
                 Ok(found) if found == wanted.head || self.mirror()?.contains(wanted.head.oid()) => {
