@@ -36,6 +36,7 @@ pub fn evaluate(facts: &Facts<'_>) -> Decision {
             report(GateName::Quarantine, gates::quarantine::check(facts)),
             report(GateName::Pin, gates::pin::check(facts)),
             report(GateName::Hold, gates::hold::check(facts)),
+            report(GateName::Drift, gates::drift::check(facts)),
             report(GateName::Retry, gates::retry::check(facts)),
         ],
     }
@@ -47,13 +48,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::facts::{Candidate, Failure, Force, Hold, Pin, Stage};
+    use crate::facts::{Candidate, Drift, Failure, Force, Hold, Pin, Stage};
     use crate::quarantine::{Cause, Entry};
 
     proptest! {
         #[test]
         fn all_are_recorded_and_the_first_block_decides(
-            quarantined: bool, pinned: bool, held: bool, failed: bool, force in 0..3_usize
+            quarantined: bool, pinned: bool, held: bool, drifted: bool, failed: bool, force in 0..3_usize
         ) {
             let now = Timestamp::UNIX_EPOCH;
             let force = [Force::None, Force::Retry, Force::Quarantine][force];
@@ -63,6 +64,7 @@ mod tests {
             let pin = Pin { revision: "other".into(), by: "root".into(), why: None, since: now };
             let hold = Hold { by: "root".into(), why: None, since: now, until: None };
             let failure = Failure { revision: "r".into(), stage: Stage::Build, attempts: 1, failed_at: now };
+            let drift = Drift { what: "etc".into(), since: now };
             let list = [entry];
             let decision = evaluate(&Facts {
                 now,
@@ -70,6 +72,7 @@ mod tests {
                 quarantine: if quarantined { &list } else { &[] },
                 pin: pinned.then_some(&pin),
                 hold: held.then_some(&hold),
+                drift: drifted.then_some(&drift),
                 failure: failed.then_some(&failure),
                 force,
             });
@@ -77,6 +80,7 @@ mod tests {
                 (GateName::Quarantine, quarantined && force < Force::Quarantine),
                 (GateName::Pin, pinned),
                 (GateName::Hold, held),
+                (GateName::Drift, drifted && force < Force::Quarantine),
                 (GateName::Retry, failed && force < Force::Retry),
             ];
             let reported: Vec<_> =

@@ -22,6 +22,8 @@ pub struct Facts<'a> {
     pub pin: Option<&'a Pin>,
     /// The hold, if there is one.
     pub hold: Option<&'a Hold>,
+    /// What drifted, where the policy lets nothing new onto a machine that did.
+    pub drift: Option<&'a Drift>,
     /// The last failure that did not end in quarantine, if there is one.
     pub failure: Option<&'a Failure>,
     /// How much a person insists.
@@ -38,6 +40,7 @@ impl<'a> Facts<'a> {
             quarantine: &[],
             pin: None,
             hold: None,
+            drift: None,
             failure: None,
             force: Force::None,
         }
@@ -63,7 +66,7 @@ pub enum Force {
     None,
     /// `now`: the wait before a retry is cut short.
     Retry,
-    /// `now --force`: what is in quarantine is tried as well.
+    /// `now --force`: what is in quarantine is tried as well, and drift is overwritten.
     Quarantine,
 }
 
@@ -91,6 +94,15 @@ pub struct Hold {
     pub since: Timestamp,
     /// Until when; `None`: until it is released.
     pub until: Option<Timestamp>,
+}
+
+/// The machine is not what its generation says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// What is not, in a few words.
+    pub what: String,
+    /// Since when that is known.
+    pub since: Timestamp,
 }
 
 /// A revision failed, and how often.

@@ -116,6 +116,9 @@ web = { command = ["curl", "-f", "http://localhost"] }
                 "evaluation_memory": "3 GiB",
                 // of two tags the later one in the alphabet
                 "build_timeout": "4h",
+                "drift": "report",
+                "drift_interval": "4h",
+                "foreign_generation": "report",
                 "probe_grace": "20s",
                 "probes": {
                     "ssh": {"command": ["true"], "timeout": "5s"},

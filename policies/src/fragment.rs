@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::preset::Preset;
-use crate::values::{ByteSize, GenerationCount, Grace, Probe, Timeout};
+use crate::values::{ByteSize, DriftResponse, GenerationCount, Grace, Probe, Timeout};
 
 /// The keys of `[policy]`, wherever it stands: in the fleet's `reconciler.toml`, for a tag, for a machine,
 /// or in the machine's own configuration.
@@ -30,4 +30,10 @@ pub struct Fragment {
     pub probes: BTreeMap<String, Probe>,
     /// How many generations are kept.
     pub keep_generations: Option<GenerationCount>,
+    /// What is done about what fell out of place.
+    pub drift: Option<DriftResponse>,
+    /// What is done about a generation that a person activated.
+    pub foreign_generation: Option<DriftResponse>,
+    /// How long after a look for drift the next one is taken.
+    pub drift_interval: Option<Timeout>,
 }

@@ -62,6 +62,13 @@ pub enum Reason {
         /// Why, if they said so.
         why: Option<String>,
     },
+    /// The machine is not what its generation says.
+    Drifted {
+        /// What is not.
+        what: String,
+        /// Since when that is known.
+        since: Timestamp,
+    },
     /// The revision failed and its next try has not come yet.
     Retrying {
         /// What failed.
@@ -85,6 +92,7 @@ impl fmt::Display for Reason {
                 write!(formatter, "pinned to {revision} by {by}{}", because(why))
             }
             Self::Held { by, why } => write!(formatter, "held by {by}{}", because(why)),
+            Self::Drifted { what, since } => write!(formatter, "drifted since {since:.0}: {what}"),
             Self::Retrying { stage, attempts: 1 } => write!(formatter, "the {stage} failed"),
             Self::Retrying { stage, attempts } => {
                 write!(formatter, "the {stage} failed {attempts} times in a row")
@@ -103,6 +111,8 @@ pub enum GateName {
     Pin,
     /// The machine stays as it is.
     Hold,
+    /// What somebody changed by hand is not overwritten.
+    Drift,
     /// A failure is not repeated at once.
     Retry,
 }
@@ -113,6 +123,7 @@ impl fmt::Display for GateName {
             Self::Quarantine => "quarantine",
             Self::Pin => "pin",
             Self::Hold => "hold",
+            Self::Drift => "drift",
             Self::Retry => "retry",
         })
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::document::{self, DocumentError};
 use crate::fragment::Fragment;
 use crate::preset::Preset;
-use crate::values::{ByteSize, GenerationCount, Grace, Probe, Timeout};
+use crate::values::{ByteSize, DriftResponse, GenerationCount, Grace, Probe, Timeout};
 
 /// A complete and sound policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,6 +30,12 @@ pub struct Policy {
     pub probes: BTreeMap<String, Probe>,
     /// How many generations are kept, the running one included.
     pub keep_generations: GenerationCount,
+    /// What is done about what fell out of place.
+    pub drift: DriftResponse,
+    /// What is done about a generation that a person activated.
+    pub foreign_generation: DriftResponse,
+    /// How long after a look for drift the next one is taken.
+    pub drift_interval: Timeout,
 }
 
 /// Why fragments make no policy.
@@ -70,6 +76,9 @@ struct Merged {
     #[serde(default)]
     probes: BTreeMap<String, Probe>,
     keep_generations: GenerationCount,
+    drift: DriftResponse,
+    foreign_generation: DriftResponse,
+    drift_interval: Timeout,
 }
 
 impl Merged {
@@ -88,6 +97,9 @@ impl Merged {
             probe_grace: fragment.probe_grace.unwrap_or(self.probe_grace),
             probes,
             keep_generations: fragment.keep_generations.unwrap_or(self.keep_generations),
+            drift: fragment.drift.unwrap_or(self.drift),
+            foreign_generation: fragment.foreign_generation.unwrap_or(self.foreign_generation),
+            drift_interval: fragment.drift_interval.unwrap_or(self.drift_interval),
         }
     }
 
@@ -112,6 +124,9 @@ impl Merged {
             probe_grace: self.probe_grace,
             probes: self.probes,
             keep_generations: self.keep_generations,
+            drift: self.drift,
+            foreign_generation: self.foreign_generation,
+            drift_interval: self.drift_interval,
         })
     }
 }
@@ -160,6 +175,9 @@ mod tests {
         assert_eq!(policy.build_timeout, None);
         assert_eq!(policy.probe_grace.get(), Duration::from_secs(10));
         assert_eq!(policy.keep_generations.get(), 10);
+        assert_eq!(policy.drift, DriftResponse::Report);
+        assert_eq!(policy.foreign_generation, DriftResponse::Report);
+        assert_eq!(policy.drift_interval.get(), Duration::from_secs(60 * 60));
     }
 
     #[test]

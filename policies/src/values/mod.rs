@@ -2,12 +2,14 @@
 //! their bounds; which value is in force is the policy's.
 
 mod byte_size;
+mod drift_response;
 mod duration;
 mod error;
 mod generation_count;
 mod probe;
 
 pub use byte_size::ByteSize;
+pub use drift_response::DriftResponse;
 pub use duration::{Grace, Timeout};
 pub use error::ValueError;
 pub use generation_count::GenerationCount;

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod closure;
 pub mod config;
 pub mod daemon;
+pub mod drift;
 pub mod durable;
 pub mod exit;
 pub mod host;

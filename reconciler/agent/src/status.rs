@@ -8,7 +8,7 @@ mod presence;
 mod reboot;
 
 pub use document::{
-    DriftItem, FailedRevert, FleetStatus, GenerationStatus, Health, PendingStatus, RebootStatus, Status, Sync,
+    FailedRevert, FleetStatus, GenerationStatus, Health, PendingStatus, RebootStatus, Status, Sync,
 };
 pub use gather::gather;
 pub use presence::Presence;

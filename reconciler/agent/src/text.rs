@@ -83,6 +83,21 @@ pub fn count(number: usize, noun: &str) -> String {
     }
 }
 
+/// An error with its causes, in one line, as the journal keeps it.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.ends_with(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// Text without terminal escapes and control characters, so that no log can steer a terminal.
 #[must_use]
 pub fn plain(text: &str) -> String {

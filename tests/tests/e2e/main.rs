@@ -12,6 +12,7 @@ mod build;
 mod check;
 mod converge;
 mod crash;
+mod drift;
 mod evaluate;
 mod evaluator;
 mod fetch;

@@ -46,6 +46,8 @@ pub(super) enum Verb {
     Status(StatusOptions),
     /// Show what was activated, and what was reverted
     History(HistoryOptions),
+    /// Show where this machine is not what its generation says
+    Drift(DriftOptions),
     /// Show what a pass would do: what is built and fetched, which packages, units and secrets change, what
     /// holds it
     Plan(PlanOptions),
@@ -141,6 +143,22 @@ pub(super) struct HistoryOptions {
     /// How many activations
     #[arg(short = 'n', long, default_value_t = 20, value_name = "NUMBER")]
     pub(super) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DriftOptions {
+    /// Put right what activating the generation again can
+    #[arg(long)]
+    pub(super) correct: bool,
+    /// Take the place of a generation that somebody else activated, too
+    #[arg(long, requires = "correct")]
+    pub(super) force: bool,
+    /// Read and hash every store path of the generation instead of a part of them
+    #[arg(long)]
+    pub(super) verify_store: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

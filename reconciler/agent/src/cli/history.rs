@@ -110,6 +110,7 @@ fn rows(generations: &[Generation], transactions: Vec<TransactionRecord>) -> Vec
                 secrets: record.intent.secrets,
                 outcome: match (record.outcome, known.map(|known| known.record.kind)) {
                     (Some(Outcome::Converged), Some(GenerationKind::RolledBack)) => "rolled-back",
+                    (Some(Outcome::Converged), Some(GenerationKind::Corrected)) => "corrected",
                     (Some(outcome), _) => outcome.name(),
                     (None, _) => "running",
                 },

@@ -5,6 +5,7 @@ mod args;
 mod change;
 mod context;
 mod diff;
+mod drift;
 mod failure;
 mod generation;
 mod history;
@@ -80,6 +81,7 @@ fn run(arguments: Arguments, style: style::Style) -> Result<crate::exit::Outcome
         Verb::Unpin => pin::unpin(&context),
         Verb::Plan(options) => plan::run(&context, &options),
         Verb::Diff(options) => diff::run(&context, &options),
+        Verb::Drift(options) => drift::run(&context, &options),
         Verb::Rollback(options) => rollback::run(&context, &options),
         Verb::Keys(options) => keys::run(&context, &options),
         Verb::Secrets { verb } => secrets::run(&context, &verb),

@@ -21,7 +21,6 @@ const TURN: Duration = Duration::from_secs(10);
 
 pub(super) fn run(context: &Context, options: &NowOptions) -> Result<Outcome, CliError> {
     let request = Request {
-        cause: Cause::Now,
         revision: options.revision.clone(),
         depth: if options.dry_run {
             Depth::DryRun
@@ -33,6 +32,7 @@ pub(super) fn run(context: &Context, options: &NowOptions) -> Result<Outcome, Cl
         } else {
             Insistence::Asked
         },
+        ..Request::of(Cause::Now)
     };
     let detail = if options.json {
         Detail::Quiet

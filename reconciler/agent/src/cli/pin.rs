@@ -8,7 +8,7 @@ use super::{now, page};
 use crate::daemon::AskError;
 use crate::exit::Outcome;
 use crate::journal::{Journal, Pin};
-use crate::pass::{Cause, Depth, Ended, Insistence, Request};
+use crate::pass::{Cause, Ended, Insistence, Request};
 use crate::text;
 use jiff::Timestamp;
 
@@ -104,10 +104,8 @@ pub(super) fn set(
 
 fn make(context: &Context, cause: Cause) -> Result<Ended, CliError> {
     let request = Request {
-        cause,
-        revision: None,
-        depth: Depth::Whole,
         insistence: Insistence::Asked,
+        ..Request::of(cause)
     };
     now::make(context, &request, context.detail)
 }

@@ -10,7 +10,6 @@ use crate::pass::{Cause, Depth, Insistence, Request};
 
 pub(super) fn run(context: &Context, options: &PlanOptions) -> Result<Outcome, CliError> {
     let request = Request {
-        cause: Cause::Now,
         revision: options.revision.clone(),
         depth: if options.no_build {
             Depth::Unbuilt
@@ -18,6 +17,7 @@ pub(super) fn run(context: &Context, options: &PlanOptions) -> Result<Outcome, C
             Depth::DryRun
         },
         insistence: Insistence::Asked,
+        ..Request::of(Cause::Now)
     };
     let detail = if options.json {
         Detail::Quiet

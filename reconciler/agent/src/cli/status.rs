@@ -76,7 +76,10 @@ fn human(context: &Context, status: &Status, now: Timestamp) -> String {
     for item in &status.drift {
         line(
             "drift",
-            format!("{}: {} instead of {}", item.subject, item.actual, item.expected),
+            match item.since {
+                Some(since) => format!("{item} · {}", text::moment(since, now)),
+                None => item.to_string(),
+            },
         );
     }
     if status.reboot.required {

@@ -53,6 +53,8 @@ struct Memory {
     retry_at: Option<Timestamp>,
     /// Whether the last poll failed: told when it changes, not every minute.
     failing: bool,
+    /// Before when no look for drift is taken again: one that failed left no time for the next.
+    drift_not_before: Option<Timestamp>,
 }
 
 /// Runs the agent until it is told to stop.
@@ -171,7 +173,9 @@ async fn look(
     Ok(match head {
         Some(head) if memory.dealt_with.as_ref() != Some(&head) => Some(Request::of(Cause::Poll)),
         Some(_) if due => Some(Request::of(Cause::Retry)),
-        _ => None,
+        _ => drift_due(station, memory)?
+            .filter(|at| *at <= now)
+            .map(|_| Request::of(Cause::Drift)),
     })
 }
 
@@ -256,12 +260,16 @@ fn remember(
     presence: &mut Presence,
     ended: &Ended,
 ) -> Result<(), ServeError> {
+    let now = station.now();
+    let later = || now.saturating_add(station.settings.fleet.poll).ok();
+    if request.cause == Cause::Drift {
+        memory.drift_not_before = later();
+        return Ok(());
+    }
     if request.depth != Depth::Whole {
         // It looked and did nothing.
         return Ok(());
     }
-    let now = station.now();
-    let later = || now.saturating_add(station.settings.fleet.poll).ok();
     memory.retry_at = match ended.outcome {
         Outcome::Converged => None,
         Outcome::Held
@@ -289,6 +297,32 @@ fn remember(
         }
     }
     Ok(())
+}
+
+/// When the next look for drift is due; none before there is a generation to drift from.
+fn drift_due(station: &Station, memory: &Memory) -> Result<Option<Timestamp>, ServeError> {
+    let Some(generation) = station.journal.current_generation()? else {
+        return Ok(None);
+    };
+    let last = station
+        .journal
+        .drift()?
+        .filter(|last| last.generation == generation.number);
+    let due = match last {
+        // The clock was set back: the time of the next look may be years away.
+        Some(last) if last.checked_at > station.now() => station.now(),
+        Some(last) => last.next_at,
+        // What was just activated is given the time between two polls to come up.
+        None => generation
+            .activated_at
+            .saturating_add(station.settings.fleet.poll)
+            .unwrap_or(generation.activated_at),
+    };
+    Ok(Some(
+        memory
+            .drift_not_before
+            .map_or(due, |not_before| due.max(not_before)),
+    ))
 }
 
 fn next_poll(station: &Station, memory: &Memory) -> Timestamp {

@@ -101,7 +101,7 @@ impl Journal {
         }
     }
 
-    fn fact(&self, name: &str) -> Result<Option<String>, JournalError> {
+    pub(super) fn fact(&self, name: &str) -> Result<Option<String>, JournalError> {
         self.connection
             .query_row("SELECT value FROM facts WHERE name = ?1", [name], |row| {
                 row.get(0)
@@ -110,7 +110,7 @@ impl Journal {
             .map_err(JournalError::reading("a fact"))
     }
 
-    fn set_fact(&self, name: &str, value: &str) -> Result<(), JournalError> {
+    pub(super) fn set_fact(&self, name: &str, value: &str) -> Result<(), JournalError> {
         self.connection
             .execute(
                 "INSERT OR REPLACE INTO facts (name, value) VALUES (?1, ?2)",
@@ -120,7 +120,7 @@ impl Journal {
             .map_err(JournalError::writing("a fact"))
     }
 
-    fn clear_fact(&self, name: &str) -> Result<(), JournalError> {
+    pub(super) fn clear_fact(&self, name: &str) -> Result<(), JournalError> {
         self.connection
             .execute("DELETE FROM facts WHERE name = ?1", [name])
             .map(|_| ())

@@ -16,6 +16,8 @@ pub enum GenerationKind {
     Adopted,
     /// A person asked to go back to an earlier one.
     RolledBack,
+    /// The machine had drifted from it, and was made it again.
+    Corrected,
 }
 
 impl GenerationKind {
@@ -24,6 +26,7 @@ impl GenerationKind {
             GenerationKind::Activated => "activated",
             GenerationKind::Adopted => "adopted",
             GenerationKind::RolledBack => "rolled-back",
+            GenerationKind::Corrected => "corrected",
         }
     }
 
@@ -31,6 +34,7 @@ impl GenerationKind {
         match name {
             "adopted" => GenerationKind::Adopted,
             "rolled-back" => GenerationKind::RolledBack,
+            "corrected" => GenerationKind::Corrected,
             _ => GenerationKind::Activated,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! The journal is told what happened; it decides nothing and knows no clock.
 
+mod drift;
 mod error;
 mod evaluations;
 mod facts;

@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use reconciler_policies::Policy;
 use std::time::SystemTime;
 
+pub(super) use crate::text::chain;
+
 /// Performs effects on this host.
 pub(super) struct HostCarrier<'a, 'r> {
     pub(super) world: &'a World,
@@ -318,19 +320,4 @@ fn passed(number: usize) -> String {
         0 => "nothing worked before that could be asked".to_owned(),
         number => format!("{} as before", crate::text::count(number, "probe")),
     }
-}
-
-/// An error with its causes, in one line, as the journal keeps it.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.ends_with(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -10,7 +10,8 @@ use super::target::{About, Standing};
 use super::tidy::tidy;
 use super::transact::{CANDIDATE, Candidate, activate};
 use super::{
-    Depth, Insistence, PassError, Phase, Reporter, Request, World, gates, manifests, observe, ready, secrets,
+    Depth, Insistence, PassError, Phase, Reporter, Request, World, drift, gates, manifests, observe, ready,
+    secrets,
 };
 use crate::class::{Surface, identify};
 use crate::host;
@@ -109,6 +110,7 @@ pub(super) async fn pass(
     let toplevel = built.path().to_owned();
 
     report.begin(Phase::Gates);
+    drift::guard(world, &declared.policy, generation.as_ref())?;
     gates::ask(world, request, &id, Some(&toplevel))?;
     report.done("nothing holds it");
 

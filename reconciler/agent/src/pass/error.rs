@@ -3,6 +3,7 @@
 //! The one exhaustive match from errors to exit codes is here.
 
 use crate::class::{Class, IdentifyError, Obstacle};
+use crate::drift::Item;
 use crate::durable::DurableError;
 use crate::exit::Outcome;
 use crate::journal::JournalError;
@@ -84,6 +85,16 @@ pub enum PassError {
         machine: String,
         /// The class.
         class: Class,
+    },
+    /// The machine is not what its generation says.
+    #[error("{machine} drifted from generation {generation}: {}", text::count(items.len(), "difference"))]
+    Drifted {
+        /// The machine.
+        machine: String,
+        /// The generation.
+        generation: u64,
+        /// What is not as it says.
+        items: Vec<Item>,
     },
     /// The entry is for another system.
     #[error("{machine} is declared for {declared}, and this machine is {host}")]
@@ -248,6 +259,7 @@ impl PassError {
             | PassError::Obstacles(_) => Outcome::PreflightFailed,
             PassError::Build(_) | PassError::Identify(_) | PassError::Root(_) => Outcome::BuildFailed,
             PassError::Held { .. } => Outcome::Held,
+            PassError::Drifted { .. } => Outcome::Drift,
             PassError::Reverted { .. } => Outcome::Reverted,
             PassError::RevertFailed { .. } => Outcome::RevertFailed,
             PassError::SwitchRunning => Outcome::Busy,
@@ -281,6 +293,7 @@ impl PassError {
             }
             PassError::Manifests(findings) => findings.iter().map(ToString::to_string).collect(),
             PassError::Obstacles(obstacles) => obstacles.iter().map(ToString::to_string).collect(),
+            PassError::Drifted { items, .. } => items.iter().map(ToString::to_string).collect(),
             PassError::Build(BuildError::Failed { log, .. } | BuildError::NotFetched { log, .. })
             | PassError::Reverted { log, .. }
             | PassError::RevertFailed { log, .. } => log.clone(),
@@ -362,7 +375,16 @@ impl PassError {
             PassError::Held { gate, .. } if gate == "pin" => {
                 text("`reconcile unpin` to follow the branch again")
             }
+            PassError::Held { gate, .. } if gate == "drift" => {
+                text("`reconcile drift` shows it all; `reconcile now --force` activates in spite of it")
+            }
             PassError::Held { .. } => text("`reconcile now` to try it at once"),
+            PassError::Drifted { items, .. } if items.iter().any(Item::is_foreign) => text(
+                "`reconcile drift --correct --force` takes the place of what somebody activated; a new commit does, too",
+            ),
+            PassError::Drifted { items, .. } if items.iter().any(|item| item.kind.is_correctable()) => {
+                text("`reconcile drift --correct` puts right what an activation can")
+            }
             PassError::SwitchRunning => text("it is tried again at the next poll"),
             PassError::Reverted {
                 again: Some(again), ..

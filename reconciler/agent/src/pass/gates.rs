@@ -67,6 +67,11 @@ pub fn judge(
         .collect();
     let failure = journal.failure()?.map(|failure| failure.of);
     let pin = journal.pin()?.map(Pin::into_gate);
+    let generation = journal.current_generation()?.map(|generation| generation.number);
+    let drift = journal
+        .drift()?
+        .filter(|report| Some(report.generation) == generation)
+        .and_then(|report| report.hold);
     let candidate = reconciler_policies::Candidate {
         revision,
         toplevel: toplevel.map(Utf8Path::as_str),
@@ -75,6 +80,7 @@ pub fn judge(
         quarantine: &quarantine,
         failure: failure.as_ref(),
         pin: pin.as_ref(),
+        drift: drift.as_ref(),
         force: match insistence {
             Insistence::None => Force::None,
             Insistence::Asked => Force::Retry,

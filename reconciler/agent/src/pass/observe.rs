@@ -5,6 +5,7 @@ use crate::class::{Class, Surface};
 use crate::config::Settings;
 use crate::journal::Generation;
 use camino::Utf8PathBuf;
+use reconciler_vars::SecretsRoot;
 
 /// What was seen of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,18 +36,12 @@ impl Observation {
     }
 }
 
-/// Where the secrets of a recorded generation lie, and the number of those in force there.
+/// Where the secrets of a recorded generation lie.
 #[must_use]
-pub fn secrets_seen(settings: &Settings, generation: &Generation) -> (Utf8PathBuf, Option<u64>) {
+pub fn secrets_root(settings: &Settings, generation: &Generation) -> SecretsRoot {
     let known = secrets::from_json(generation.record.requirements.as_deref());
     // What cannot be read was written by a newer agent, for the usual place as far as anybody knows.
-    let known = known.ok().flatten().unwrap_or_default();
-    let root = secrets::root_of(&settings.paths, &known);
-    let link = Utf8PathBuf::from_path_buf(root.link.clone());
-    (
-        link.unwrap_or_else(|_| settings.paths.secrets.clone()),
-        root.current().filter(|number| root.exists(*number)),
-    )
+    secrets::root_of(&settings.paths, &known.ok().flatten().unwrap_or_default())
 }
 
 /// The surface of a recorded generation.

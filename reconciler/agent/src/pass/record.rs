@@ -4,10 +4,12 @@ use super::policy::policy_at;
 use super::target::{About, Target, find};
 use super::tidy::tidy;
 use super::{
-    Depth, Ended, PassError, Progress, Reporter, Request, World, commit, gates, recover, restore, rollback,
+    Cause, Depth, Ended, PassError, Progress, Reporter, Request, World, commit, drift, gates, recover,
+    restore, rollback,
 };
 use crate::exit::Outcome;
 use crate::journal::PassRecord;
+use crate::text;
 use std::time::Instant;
 
 /// How many passes the journal remembers.
@@ -30,6 +32,13 @@ pub async fn pass(world: &mut World, request: &Request, sink: &mut (dyn FnMut(Pr
     });
     let mut about = About::default();
     let started_at = world.now();
+    if request.cause == Cause::Drift {
+        // A look is no pass: it has its own record, and the last pass stays the last.
+        let result = drifted(world, request, &mut about, &mut report).await;
+        let ended = ended(result, &about, world, began, &mut report);
+        report.send(Progress::Ended(ended.clone()));
+        return ended;
+    }
     let id = match world.journal.begin_pass(request.cause.name(), started_at) {
         Ok(id) => id,
         Err(error) => return ended(Err(error.into()), &about, world, began, &mut report),
@@ -37,6 +46,12 @@ pub async fn pass(world: &mut World, request: &Request, sink: &mut (dyn FnMut(Pr
     let result = converge(world, request, &mut about, &mut report).await;
     if result.is_err() {
         report.failed();
+    }
+    if let Err(error) = drift::take_fingerprints(world) {
+        report.note(format!(
+            "no fingerprints of the secrets could be taken: {}",
+            text::chain(&error)
+        ));
     }
     let phases = report.take_times();
     let mut result = ended(result, &about, world, began, &mut report);
@@ -106,6 +121,17 @@ fn ended(
     }
     report.failed();
     ended
+}
+
+async fn drifted(
+    world: &mut World,
+    request: &Request,
+    about: &mut About,
+    report: &mut Reporter<'_>,
+) -> Result<String, PassError> {
+    recover::recover(world, about, report).await?;
+    drift::take_fingerprints(world)?;
+    drift::pass(world, request, report).await
 }
 
 async fn converge(

@@ -1,6 +1,7 @@
 //! What is asked of a pass, and what comes of it.
 
 use crate::closure::Change;
+use crate::drift::Scope;
 use crate::exit::Outcome;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,8 @@ pub enum Cause {
     Rollback,
     /// The wait after a failure is over.
     Retry,
+    /// A look for drift is due, or a person asked for one.
+    Drift,
 }
 
 impl Cause {
@@ -30,6 +33,7 @@ impl Cause {
             Cause::Now => "now",
             Cause::Rollback => "rollback",
             Cause::Retry => "retry",
+            Cause::Drift => "drift",
         }
     }
 }
@@ -73,6 +77,9 @@ pub struct Request {
     /// How much it matters.
     #[serde(default)]
     pub insistence: Insistence,
+    /// How much a look for drift looks at.
+    #[serde(default)]
+    pub scope: Scope,
 }
 
 impl Request {
@@ -84,6 +91,7 @@ impl Request {
             revision: None,
             depth: Depth::Whole,
             insistence: Insistence::None,
+            scope: Scope::Due,
         }
     }
 }

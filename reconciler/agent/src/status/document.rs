@@ -1,5 +1,6 @@
 //! The status document as data.
 
+use crate::drift::Item;
 use crate::exit::Outcome;
 use crate::journal::{PassRecord, Pin, Quarantined};
 use jiff::Timestamp;
@@ -29,7 +30,7 @@ pub struct Status {
     /// What waits.
     pub pending: Option<PendingStatus>,
     /// Where the machine is not what its generation is.
-    pub drift: Vec<DriftItem>,
+    pub drift: Vec<Item>,
     /// Whether a reboot is due.
     pub reboot: RebootStatus,
     /// The pin in force.
@@ -128,19 +129,6 @@ pub struct FailedRevert {
     pub reason: String,
     /// When.
     pub since: Timestamp,
-}
-
-/// One difference between the generation and the machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DriftItem {
-    /// What kind.
-    pub kind: &'static str,
-    /// Of what.
-    pub subject: String,
-    /// What the generation has.
-    pub expected: String,
-    /// What the machine has.
-    pub actual: String,
 }
 
 /// Whether a reboot is due.

@@ -1,16 +1,16 @@
 //! Gathering the status.
 
 use super::document::{
-    DriftItem, FailedRevert, FleetStatus, GenerationStatus, Health, PendingStatus, RebootStatus, Status,
-    Sync, VERSION,
+    FailedRevert, FleetStatus, GenerationStatus, Health, PendingStatus, RebootStatus, Status, Sync, VERSION,
 };
 use super::presence::Presence;
 use super::reboot::reboot;
 use crate::class::Surface;
 use crate::config::Settings;
+use crate::drift::{Kind, identities, in_force};
 use crate::exit::Outcome;
 use crate::journal::{Generation, Journal, JournalError, PassRecord, Pin, Quarantined};
-use crate::pass::{Insistence, judge, observe, secrets_seen, surface_of};
+use crate::pass::{Insistence, judge, secrets_root, surface_of};
 use crate::source::{FleetUrl, Mirror};
 use jiff::Timestamp;
 use std::os::unix::net::UnixStream;
@@ -70,7 +70,7 @@ pub fn gather(
         }
     }
     if let Some(generation) = generation {
-        describe(&mut status, settings, &generation);
+        describe(&mut status, settings, journal, &generation)?;
     }
     status.last_pass = last.map(Into::into);
     Ok(status)
@@ -136,7 +136,12 @@ fn sync(
     }
 }
 
-fn describe(status: &mut Status, settings: &Settings, generation: &Generation) {
+fn describe(
+    status: &mut Status,
+    settings: &Settings,
+    journal: &Journal,
+    generation: &Generation,
+) -> Result<(), JournalError> {
     let record = &generation.record;
     status.class = Some(record.class.clone());
     status.health = if record.health == "healthy" {
@@ -145,39 +150,22 @@ fn describe(status: &mut Status, settings: &Settings, generation: &Generation) {
         Health::Degraded
     };
     if let Some(surface) = surface_of(generation) {
-        let seen = observe(settings, surface);
-        let nothing = || "nothing".to_owned();
-        if !seen.toplevel_matches(generation) {
-            status.drift.push(DriftItem {
-                kind: "current-system",
-                subject: "/run/current-system".to_owned(),
-                expected: record.toplevel.clone(),
-                actual: seen.current.map_or_else(nothing, |path| path.to_string()),
-            });
+        status.drift = identities(settings, journal, generation, surface)?;
+        let known = journal
+            .drift()?
+            .filter(|known| known.generation == generation.number);
+        for item in &mut status.drift {
+            let before = known.iter().flat_map(|known| &known.items);
+            item.since = before
+                .filter(|known| known.is_same(item))
+                .find_map(|known| known.since);
         }
-        if surface.shows_what_runs()
-            && seen
-                .profile
-                .as_ref()
-                .is_none_or(|profile| profile != &record.toplevel)
-        {
-            status.drift.push(DriftItem {
-                kind: "profile",
-                subject: surface.profile(&settings.nix, &settings.paths).to_string(),
-                expected: record.toplevel.clone(),
-                actual: seen.profile.map_or_else(nothing, |path| path.to_string()),
-            });
-        }
-        let (link, in_force) = secrets_seen(settings, generation);
-        if record.secrets.is_some() && in_force != record.secrets {
-            status.drift.push(DriftItem {
-                kind: "secrets",
-                subject: link.to_string(),
-                expected: record
-                    .secrets
-                    .map_or_else(nothing, |number| format!("generation {number}")),
-                actual: in_force.map_or_else(nothing, |number| format!("generation {number}")),
-            });
+        // What takes more than a glance is told as it was found last.
+        let parts = known.into_iter().flat_map(|known| known.items);
+        status.drift.extend(parts.filter(|item| !item.kind.is_identity()));
+        secrets(status, settings, generation);
+        if status.drift.iter().any(|item| item.kind == Kind::FailedUnit) {
+            status.health = Health::Degraded;
         }
         if surface == Surface::Nixos {
             status.reboot = reboot(&settings.paths, record.toplevel.as_str().into());
@@ -191,4 +179,16 @@ fn describe(status: &mut Status, settings: &Settings, generation: &Generation) {
         secrets: record.secrets,
         activated_at: generation.activated_at,
     });
+    Ok(())
+}
+
+/// Whether the generation's secrets are in force: a link, so that it is looked at here.
+fn secrets(status: &mut Status, settings: &Settings, generation: &Generation) {
+    let Some(number) = generation.record.secrets else {
+        return;
+    };
+    if let Some(item) = in_force(&secrets_root(settings, generation), number) {
+        status.drift.retain(|item| item.kind != Kind::Secrets);
+        status.drift.push(item);
+    }
 }

@@ -194,6 +194,11 @@ fn shown(path: &str) -> String {
 }
 
 impl Facts {
+    /// The digest of its bytes.
+    pub(super) fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
     /// Its owner and group, where they are known.
     pub(super) fn ownership(&self) -> Option<Ownership> {
         self.ownership
