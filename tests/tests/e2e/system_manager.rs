@@ -230,3 +230,31 @@ while [ -e \"$RECONCILER_ROOT/waiting\" ] && [ ! -e \"$RECONCILER_ROOT/go\" ]; d
     assert_eq!(stage.host.history().len(), 2);
     assert_eq!(stage.host.status()["sync"], "synced");
 }
+
+#[test]
+fn what_is_not_as_declared_is_drift_and_put_right() {
+    let stage = Stage::converged();
+    let host = &stage.host;
+    host.run(&["drift"]).ended(0);
+    fs::remove_file(host.path("etc/motd")).unwrap();
+    reconciler_tests::write(&host.path("etc/web.key"), "another key\n");
+    let document = host.run(&["drift", "--json"]).ended(18).json();
+    let mut found: Vec<_> = document["drift"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| ["kind", "actual", "cause"].map(|key| item[key].as_str().unwrap()))
+        .collect();
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            ["etc", "nothing", "displaced"],
+            ["etc", "other content", "person"]
+        ],
+        "{document:#}"
+    );
+    host.run(&["drift", "--correct"]).ended(0);
+    assert_eq!(host.motd(), "first");
+    assert_eq!(fs::read_to_string(host.path("etc/web.key")).unwrap(), "a key\n");
+}

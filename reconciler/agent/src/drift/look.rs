@@ -5,8 +5,8 @@ use super::identities::{Identities, Rebooted};
 use super::item::{Item, Kind, Report, Unchecked};
 use super::secrets;
 use super::store::{self, Share};
-use super::{etc, systemd};
-use crate::class::Surface;
+use super::{declared, etc, systemd};
+use crate::class::{Site, Surface};
 use crate::config::Settings;
 use crate::host::{self, Supervisor};
 use crate::journal::{Generation, Journal, JournalError};
@@ -17,7 +17,6 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// How much is looked at.
@@ -76,7 +75,7 @@ pub fn identities(
 /// Everything. The report is not yet in the journal.
 pub async fn look(
     settings: &Settings,
-    folders: &[PathBuf],
+    site: &Site<'_>,
     journal: &Journal,
     (generation, surface): (&Generation, Surface),
     (scope, interval, now): (Scope, Duration, Timestamp),
@@ -102,7 +101,11 @@ pub async fn look(
         }
     } else {
         etc_of(settings, surface, toplevel, &mut report);
-        units_of(settings, folders, &mut report).await;
+        let amiss = surface.amiss(site, toplevel).await;
+        let declared = amiss.iter().map(|amiss| declared::item(surface.class(), amiss));
+        report.items.extend(declared);
+        units_of(settings, site, &mut report).await;
+        report.once_each();
     }
     if let Some(number) = generation.record.secrets {
         let root = secrets_root(settings, generation);
@@ -162,18 +165,25 @@ fn etc_of(settings: &Settings, surface: Surface, toplevel: &Utf8Path, report: &m
     report.items.extend(found);
 }
 
-async fn units_of(settings: &Settings, folders: &[PathBuf], report: &mut Report) {
+async fn units_of(settings: &Settings, site: &Site<'_>, report: &mut Report) {
     if cfg!(target_os = "macos") {
         return;
     }
     report.items.extend(systemd::overrides(&settings.paths));
     match host::supervisor(&settings.paths.root) {
-        Supervisor::Systemd => report.take(Kind::FailedUnit, systemd::units(folders).await),
+        Supervisor::Systemd => report.take(Kind::FailedUnit, systemd::units(site.folders).await),
         Supervisor::Detached => report.skip(Kind::FailedUnit, "systemd does not run there"),
     }
 }
 
 impl Report {
+    /// A unit that failed is told by systemd and by the class.
+    fn once_each(&mut self) {
+        let mut seen = BTreeSet::new();
+        self.items
+            .retain(|item| seen.insert((item.kind, item.subject.clone())));
+    }
+
     fn take(&mut self, kind: Kind, found: Result<Vec<Item>, LookError>) {
         match found {
             Ok(items) => self.items.extend(items),

@@ -1,5 +1,6 @@
 //! Drift: where a machine is not what its generation says. It looks and never touches.
 
+mod declared;
 mod error;
 mod etc;
 mod identities;

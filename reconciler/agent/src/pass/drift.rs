@@ -80,7 +80,7 @@ async fn once(
     };
     let mut seen = look(
         &world.settings,
-        &world.environment.folders,
+        &world.site(),
         &world.journal,
         (generation, surface),
         (request.scope, policy.drift_interval.get(), world.now()),
