@@ -77,6 +77,25 @@ fn an_evaluation_that_hangs_leaves_nothing_behind() {
 }
 
 #[test]
+fn an_evaluation_ends_with_the_agent() {
+    let stage = Stage::new();
+    let mark = format!("87{:06}", std::process::id());
+    stage
+        .fleet
+        .declare("cinnabar", &importing(&format!("exec sleep {mark}")));
+    stage.fleet.publish("an evaluation that hangs");
+    // As a lack of memory kills it: without a word before.
+    let agent = stage.host.agent();
+    let sleeps = || !processes(&format!("sleep {mark}")).is_empty();
+    let evaluates = || !processes(&stage.store.store().display().to_string()).is_empty();
+    agent.until("it builds what is imported", || sleeps() && evaluates());
+    agent.kill();
+    eventually("the evaluator and the builder are gone", || {
+        !sleeps() && !evaluates()
+    });
+}
+
+#[test]
 fn a_fetch_that_hangs_leaves_nothing_behind() {
     let mut stage = Stage::new();
     stage.host.set("policy.evaluation_timeout", "\"3s\"");

@@ -164,9 +164,10 @@ impl CliError {
             CliError::Lock(LockError::Held) | CliError::Serve(ServeError::Lock(LockError::Held)) => {
                 text("`reconcile status` shows what it does")
             }
-            CliError::Publish(PublishFailure::Daemon(_)) => {
-                text("is the nix-daemon running? `NIX_DAEMON_SOCKET_PATH` names another socket")
-            }
+            CliError::Publish(PublishFailure::Daemon(_)) => text(
+                "is the nix-daemon running? In a container that has none, root starts it with `nix-daemon &`; \
+                     `NIX_DAEMON_SOCKET_PATH` names another socket",
+            ),
             CliError::Publish(PublishFailure::Folder { .. } | PublishFailure::NoCheckout { .. }) => {
                 text("name the folder of the checkout: `reconcile publish FOLDER`")
             }
