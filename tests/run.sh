@@ -55,7 +55,7 @@ command -v cargo >/dev/null || { echo "there is no Rust here: https://rustup.rs"
 can_be_root || echo "neither root nor sudo: what needs them is skipped"
 install_packages
 if wanted unit || wanted e2e; then install_sops || true; fi
-if wanted unit; then install_ssh_to_age || true; fi
+if wanted unit; then install_ssh_to_age || true; install_age || true; fi
 
 describe() { sed -n "s/^#   $1  *//p" tests/run.sh; }
 for name in $known; do

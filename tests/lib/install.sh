@@ -4,6 +4,8 @@
 # Encrypts as the fleets' administrators do. Neither Debian nor Ubuntu has a package of it.
 sops_module=github.com/getsops/sops/v3/cmd/sops@v3.13.3
 ssh_to_age_module=github.com/Mic92/ssh-to-age/cmd/ssh-to-age@v1.2.0
+# Post-quantum keys and their plugin: no distribution has an age that new.
+age_modules='filippo.io/age/cmd/...@v1.3.2 filippo.io/age/extra/age-plugin-pq@v1.3.2'
 # Brings what a distribution's Go is too old for; since 1.21 Go fetches it by itself.
 go_toolchain=golang.org/toolchain@v0.0.1-go1.25.8.linux
 
@@ -75,7 +77,16 @@ install_ssh_to_age() {
     [ -x "$RECONCILE_TEST_TOOLS/ssh-to-age" ] || command -v ssh-to-age >/dev/null || go_tool "$ssh_to_age_module" >/dev/null 2>&1
 }
 
-# go_tool MODULE: into the folder of the tests' tools.
+# Beside the distribution's, which most tests are to be right with.
+install_age() {
+    [ -x "$RECONCILE_TEST_TOOLS/age-1.3/age-plugin-pq" ] && return
+    echo "building age 1.3 with Go"
+    for module in $age_modules; do
+        go_tool "$module" age-1.3 || return
+    done
+}
+
+# go_tool MODULE [FOLDER]: into the folder of the tests' tools, or one below it.
 go_tool() {
     go=$(command -v go) || { echo "there is no Go to build $1 with"; return 1; }
     minor=$("$go" version | sed -n 's/^go version go1\.\([0-9]*\).*/\1/p')
@@ -87,8 +98,8 @@ go_tool() {
         chmod -R u+w "$root" && chmod +x "$root"/bin/* "$root"/pkg/tool/*/* || return 1
         go=$root/bin/go
     fi
-    mkdir -p "$RECONCILE_TEST_TOOLS"
-    GOBIN=$RECONCILE_TEST_TOOLS GOFLAGS=-trimpath CGO_ENABLED=0 "$go" install "$1" >"$work/go" 2>&1 && return
+    mkdir -p "$RECONCILE_TEST_TOOLS/${2-}"
+    GOBIN=$RECONCILE_TEST_TOOLS/${2-} GOFLAGS=-trimpath CGO_ENABLED=0 "$go" install "$1" >"$work/go" 2>&1 && return
     tail -n 5 "$work/go"
     return 1
 }

@@ -83,10 +83,13 @@ fn sources_are_tried_in_order_and_the_same_key_counts_once() {
 fn every_problem_has_its_own_type() {
     let ssh = |name: &str| one_problem(IdentitySource::SshHostKey(fixture(&format!("keys/{name}"))));
     assert!(matches!(ssh("none"), IdentityProblem::NotFound { .. }));
-    assert!(matches!(
-        ssh("sealed_ed25519_key"),
-        IdentityProblem::PassphraseProtected { .. }
-    ));
+    let sealed = ssh("sealed_ed25519_key");
+    assert!(matches!(sealed, IdentityProblem::PassphraseProtected { .. }));
+    let typed = format!(
+        "ssh-keygen -p -N '' -f {}",
+        fixture("keys/sealed_ed25519_key").display()
+    );
+    assert!(sealed.hint().contains(&typed), "{}", sealed.hint());
     assert!(
         matches!(ssh("ssh_host_ecdsa_key"), IdentityProblem::UnsupportedSshKey { algorithm, .. } if algorithm.contains("ecdsa"))
     );
@@ -128,7 +131,7 @@ fn every_problem_has_its_own_type() {
     ] {
         assert!(matches!(
             age(sealed.as_bytes()),
-            IdentityProblem::PassphraseProtected { .. }
+            IdentityProblem::EncryptedKeyFile { .. }
         ));
     }
     assert!(matches!(age(b"\xff\xfe"), IdentityProblem::AgeKey { .. }));

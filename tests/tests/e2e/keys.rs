@@ -80,6 +80,39 @@ fn keys_shows_every_recipient_and_what_is_wrong() {
 }
 
 #[test]
+fn a_host_key_with_a_passphrase_is_named_with_what_to_type() {
+    let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
+    let host = Host::new(&store, &fleet, "cinnabar");
+    ssh_key(&host.path("etc/ssh/ssh_host_ed25519_key"), "ed25519");
+    let key = host.path("etc/ssh/ssh_host_ed25519_key").display().to_string();
+    tooled(
+        "ssh-keygen",
+        &["-q", "-p", "-P", "", "-N", "a passphrase", "-f", &key],
+    );
+    let typed = format!("`ssh-keygen -p -N '' -f {key}`");
+    let why = format!("the key in {key} is protected by a passphrase");
+    Var::per_machine("cinnabar", "web", "token").encrypt(&fleet, PLAIN, &["cinnabar"]);
+    fleet.publish("a secret");
+    // Another key opens everything: the pass goes on, and says it.
+    host.run(&["keys"]).ended(0).says(&why).says(&typed);
+    host.run(&["now"]).ended(0).says(&why).says(&typed);
+    std::fs::remove_file(host.path("var/lib/sops-nix/key.txt")).unwrap();
+    Var::per_machine("cinnabar", "web", "other").encrypt(&fleet, PLAIN, &["cinnabar"]);
+    fleet.publish("another");
+    host.run(&["now"])
+        .ended(14)
+        .says("no key of this machine can be read")
+        .says(&why)
+        .says(&format!("hint: {typed}"));
+    host.write("sealed", PLAIN, 0o600);
+    let sealed = host.path("sealed").display().to_string();
+    host.run(&["vars", "decrypt", &sealed])
+        .ended(14)
+        .says(&why)
+        .says(&format!("hint: {typed}"));
+}
+
+#[test]
 fn decrypt_opens_whatever_is_sealed_for_the_machine() {
     let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
     let host = Host::new(&store, &fleet, "cinnabar");

@@ -178,7 +178,7 @@ impl CliError {
             CliError::ConfigExists { .. } => text("`--force` replaces it"),
             CliError::NeverRan { .. } => text("`reconcile now` makes the first pass"),
             CliError::Poll(error) => error.failures.0.iter().find_map(|failure| failure.error.hint()),
-            CliError::Decrypt(error) => error.hint().map(str::to_owned),
+            CliError::Decrypt(error) => error.hint(),
             CliError::Check(error) => error.hint(),
             CliError::Admin(error) => error.hint(),
             CliError::Restore(error) => error.hint(),

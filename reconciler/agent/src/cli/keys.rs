@@ -70,7 +70,7 @@ fn document(identities: &Identities) -> Keys {
             .iter()
             .map(|problem| Trouble {
                 text: problem.to_string(),
-                hint: problem.hint().to_owned(),
+                hint: problem.hint(),
             })
             .collect(),
     }
@@ -97,7 +97,7 @@ fn text(identities: &Identities) -> String {
     if !found {
         text.push_str("this machine has no key that opens secrets\n");
     }
-    let mut hints: Vec<&str> = Vec::new();
+    let mut hints: Vec<String> = Vec::new();
     for problem in identities.problems() {
         // One of several places where a key may lie.
         if found && problem.is_absence() {
@@ -111,7 +111,8 @@ fn text(identities: &Identities) -> String {
     if !found {
         hints.insert(
             0,
-            "`age-keygen -o /var/lib/sops-nix/key.txt` makes an age key, `ssh-keygen -A` the SSH host keys",
+            "`age-keygen -o /var/lib/sops-nix/key.txt` makes an age key, `ssh-keygen -A` the SSH host keys"
+                .to_owned(),
         );
     }
     for hint in hints {

@@ -359,8 +359,12 @@ impl PassError {
                 "set `clan.vars.settings.secretStore` to \"sops\" or \"age\" and migrate the values: what an agent \
                  pulls has to be in the repository",
             ),
-            PassError::Preflight(PreflightError::NoIdentity { .. }) => {
-                text("`reconcile keys` shows where keys are looked for")
+            PassError::Preflight(PreflightError::NoIdentity { problems, .. }) => {
+                let pressing = problems.0.iter().find(|problem| !problem.is_absence());
+                match pressing {
+                    Some(problem) => Some(problem.hint()),
+                    None => text("`reconcile keys` shows where keys are looked for"),
+                }
             }
             PassError::Manifests(findings) => findings.iter().find_map(ManifestFinding::hint),
             PassError::Obstacles(obstacles) => obstacles.first().map(Obstacle::hint),

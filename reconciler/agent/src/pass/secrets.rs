@@ -94,16 +94,21 @@ pub(super) fn set_aside(requirements: &Requirements) -> Option<String> {
 }
 
 /// Remembers which keys an entry names, as a machine that boots needs them before anything is evaluated. What is
-/// wrong with the machine's key files that are used all the same.
+/// wrong with the machine's key files, whether they are used all the same or not.
 pub(super) fn keys(world: &World, metadata: &Metadata) -> Result<Vec<String>, PassError> {
     let host = |path: &String| world.settings.paths.host(path).into_string();
     let named: Vec<_> = metadata.identity_paths.iter().map(host).collect();
     world.journal.set_identities(&named)?;
     let identities = identities(world.vault())?;
     let warnings = identities.warnings().iter();
-    Ok(warnings
-        .map(|warning| format!("{warning}; {}", warning.hint()))
-        .collect())
+    let warnings = warnings.map(|warning| format!("{warning}; {}", warning.hint()));
+    // One of several places where a key may lie is no matter; a key that is there and opens nothing is.
+    let problems = identities
+        .problems()
+        .iter()
+        .filter(|problem| !problem.is_absence());
+    let problems = problems.map(|problem| format!("{problem}; {}", problem.hint()));
+    Ok(warnings.chain(problems).collect())
 }
 
 /// The keys of this machine: those of its configuration, then those that the newest entry names.

@@ -141,7 +141,7 @@ impl Identities {
         if crate::sops::is_age(bytes) {
             return self
                 .problems
-                .push(IdentityProblem::PassphraseProtected { path: path_buf() });
+                .push(IdentityProblem::EncryptedKeyFile { path: path_buf() });
         }
         let Ok(text) = std::str::from_utf8(bytes) else {
             let (path, line) = (path_buf(), 1);

@@ -38,6 +38,12 @@ pub enum IdentityProblem {
         /// The file.
         path: PathBuf,
     },
+    /// An age key file that is itself encrypted, with a passphrase or for another key.
+    #[error("the key file {} is itself encrypted", path.display())]
+    EncryptedKeyFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// It is the public half of a key.
     #[error("{} holds a public key", path.display())]
     PublicKey {
@@ -96,12 +102,23 @@ impl IdentityProblem {
     }
 
     /// What a person can do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
+    pub fn hint(&self) -> String {
+        let text = match self {
+            Self::PassphraseProtected { path } => {
+                return format!(
+                    "`ssh-keygen -p -N '' -f {}` takes the passphrase away, as nobody is there to type it",
+                    path.display()
+                );
+            }
+            Self::EncryptedKeyFile { path } => {
+                return format!(
+                    "`(umask 077; age --decrypt -o KEY-FILE {})`, and name that file",
+                    path.display()
+                );
+            }
             Self::NotFound { .. } => "check the paths in [identity] of the agent's configuration",
-            Self::Unreadable { .. } => "run the agent as root, or give it access to the file",
+            Self::Unreadable { .. } => "run it as root, or give it access to the file",
             Self::NotAKeyFile { .. } => "name a key file in [identity]",
-            Self::PassphraseProtected { .. } => "use a key without a passphrase, as an SSH host key is",
             Self::PublicKey { .. } => {
                 "name the private key: the same path without .pub, or the file of age-keygen"
             }
@@ -115,7 +132,8 @@ impl IdentityProblem {
             Self::Plugin { .. } => {
                 "install the plugin for the whole system, in a folder that only root may write"
             }
-        }
+        };
+        text.to_owned()
     }
 }
 

@@ -65,13 +65,17 @@ impl DecryptError {
         }
     }
 
-    pub(in crate::cli) fn hint(&self) -> Option<&'static str> {
-        match self {
+    pub(in crate::cli) fn hint(&self) -> Option<String> {
+        let text = match self {
             DecryptError::Read { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("try it with sudo")
             }
             DecryptError::Read { .. } => None,
-            DecryptError::NoIdentity { .. } => {
+            DecryptError::NoIdentity { problems, .. } => {
+                let pressing = problems.iter().find(|problem| !problem.is_absence());
+                if let Some(problem) = pressing {
+                    return Some(problem.hint());
+                }
                 Some("`--identity FILE` names a key; `reconcile keys` shows where keys are looked for")
             }
             DecryptError::Open {
@@ -79,7 +83,8 @@ impl DecryptError {
                 ..
             } => Some("have it encrypted to one of those, or name another key with `--identity FILE`"),
             DecryptError::Open { .. } => None,
-        }
+        };
+        text.map(str::to_owned)
     }
 }
 

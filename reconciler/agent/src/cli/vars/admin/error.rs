@@ -10,7 +10,9 @@ use reconciler_vars::generators::{
     EditError, GeneratorId, GraphProblems, NoReader, OutputError, PlanError, PromptProblem, RekeyError,
     WriteError,
 };
-use reconciler_vars::{InvalidName, InvalidRecipient, ReadersError, SopsError, TreeError};
+use reconciler_vars::{
+    IdentityProblem, InvalidName, InvalidRecipient, ReadersError, SealError, SopsError, TreeError,
+};
 use std::io;
 
 /// An admin's command that did not do its job.
@@ -115,7 +117,10 @@ pub(in crate::cli) enum AdminError {
     #[error("cannot open {path}: it {source}")]
     Decrypt { path: String, source: SopsError },
     #[error("cannot open {path}: there is no key to open it with")]
-    NoIdentity { path: String, tried: Vec<String> },
+    NoIdentity {
+        path: String,
+        problems: Vec<IdentityProblem>,
+    },
     #[error("the new value is empty")]
     EmptyValue,
     #[error(transparent)]
@@ -184,7 +189,7 @@ impl AdminError {
             AdminError::Unanswered { prompts } => prompts.clone(),
             AdminError::Script { said, .. } => said.clone(),
             AdminError::Rekey { errors } => errors.iter().map(with_cause).collect(),
-            AdminError::NoIdentity { tried, .. } => tried.clone(),
+            AdminError::NoIdentity { problems, .. } => problems.iter().map(ToString::to_string).collect(),
             AdminError::Decrypt {
                 source: SopsError::NotEncryptedToThisMachine { recipients },
                 ..
@@ -235,14 +240,49 @@ impl AdminError {
                 "a group is a folder with links: `mkdir -p sops/groups/{group}/users`, and a link ../../../users/NAME in it"
             )),
             AdminError::NoValue { near, .. } => near.first().map(|near| format!("did you mean {near}?")),
-            AdminError::Open { .. }
-            | AdminError::Decrypt { .. }
-            | AdminError::NoIdentity { .. }
-            | AdminError::Rekey { .. } => text("name a key that opens it with `--identity FILE`"),
+            AdminError::NoIdentity { problems, .. } => {
+                let pressing = problems.iter().find(|problem| !problem.is_absence());
+                match pressing {
+                    Some(problem) => Some(format!(
+                        "{}; or name another key with `--identity FILE`",
+                        problem.hint()
+                    )),
+                    None => text("name a key that opens it with `--identity FILE`"),
+                }
+            }
+            AdminError::Rekey { errors } => errors.first().and_then(rekey_hint),
+            AdminError::Open { .. } | AdminError::Decrypt { .. } => {
+                text("name a key that opens it with `--identity FILE`")
+            }
             AdminError::Edit(EditError::Locked { .. }) => text("wait for it to end"),
             _ => None,
         }
     }
+}
+
+fn rekey_hint(error: &RekeyError) -> Option<String> {
+    let text = match error {
+        RekeyError::Open { .. } => "name a key that opens it with `--identity FILE`".to_owned(),
+        RekeyError::Nobody { path } => {
+            format!("add a link to {path}/users or {path}/machines, or delete {path}")
+        }
+        RekeyError::Seal { path, source } => match source {
+            SealError::EmptyGroup { .. } => {
+                format!(
+                    "put somebody else into that group of {path}/secret first, with `sops edit` or `sops rotate`"
+                )
+            }
+            SealError::OtherKeys { .. } => {
+                format!("change the recipients of {path}/secret with `sops rotate`")
+            }
+            SealError::DataKey { .. } => {
+                "install what the recipient needs in your PATH, or give its owner another key".to_owned()
+            }
+            _ => return None,
+        },
+        RekeyError::Read(_) | RekeyError::Tree(_) => return None,
+    };
+    Some(text)
 }
 
 fn with_cause(error: &RekeyError) -> String {

@@ -53,7 +53,7 @@ pub(super) fn read(
         Ok(value) => Ok(Some(value)),
         Err(_) if identities.is_empty() => Err(AdminError::NoIdentity {
             path,
-            tried: identities::tried(identities),
+            problems: identities.problems().to_vec(),
         }),
         Err(source) => Err(AdminError::Decrypt { path, source }),
     }

@@ -39,8 +39,3 @@ fn usual(environment: &Environment) -> Vec<IdentitySource> {
     }
     sources
 }
-
-/// What was tried, for a person who has no key.
-pub(super) fn tried(identities: &Identities) -> Vec<String> {
-    identities.problems().iter().map(ToString::to_string).collect()
-}

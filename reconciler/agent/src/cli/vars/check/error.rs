@@ -61,7 +61,7 @@ impl CheckError {
         let text = |text: &str| Some(text.to_owned());
         match self {
             CheckError::NoVars { .. } => text("`--fleet FOLDER` names the folder with the fleet's flake.nix"),
-            CheckError::Identity { problem } => text(problem.hint()),
+            CheckError::Identity { problem } => Some(problem.hint()),
             CheckError::Survey { .. } => text("`--no-evaluate` looks at what lies there alone"),
             CheckError::Checkout(CheckoutError::Bare { .. }) => text("`--revision HEAD` looks at a commit"),
             CheckError::Checkout(CheckoutError::Open { folder, source })

@@ -136,6 +136,8 @@ fn notes(
             notes.push("what the machines declare was not looked at: there is no flake.nix here".to_owned());
         }
     }
+    let warnings = identities.warnings().iter();
+    notes.extend(warnings.map(|warning| format!("{warning}: {}", warning.hint())));
     let openings = report.counts.openings;
     if identities.is_empty() {
         notes.push("nothing was opened: no key was given (`--identity FILE`)".to_owned());
