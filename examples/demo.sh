@@ -3,7 +3,7 @@
 # everything lies in a temporary folder that is gone at the end. Needs Rust, and root or sudo where something
 # has to be installed.
 #
-#   examples/demo.sh            RECONCILE_BIN=… and SEAL_BIN=… use binaries that are built already
+#   examples/demo.sh            RECONCILE_BIN=… uses a binary that is built already
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -20,15 +20,12 @@ if [ -n "$missing" ]; then
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends $missing >/dev/null
 fi
 
-if [ -z "${RECONCILE_BIN-}" ] || [ -z "${SEAL_BIN-}" ]; then
+if [ -z "${RECONCILE_BIN-}" ]; then
     echo "building the agent"
-    cargo build --quiet --release -p reconciler --bin reconcile -p reconciler-vars --example seal
-    target=${CARGO_TARGET_DIR:-target}
-    RECONCILE_BIN=$target/release/reconcile
-    SEAL_BIN=$target/release/examples/seal
+    cargo build --quiet --release -p reconciler --bin reconcile
+    RECONCILE_BIN=${CARGO_TARGET_DIR:-target}/release/reconcile
 fi
 reconcile_bin=$(realpath "$RECONCILE_BIN")
-seal_bin=$(realpath "$SEAL_BIN")
 
 # Short: a socket's path has 108 bytes at the most.
 home=$(mktemp -d /tmp/demo.XXXXXX)
@@ -72,9 +69,13 @@ experimental-features = nix-command flakes
 trusted-users = $(id -un)
 allowed-users = *
 CONF
-env -i PATH="$PATH" HOME="$home/home" NIX_STORE_DIR="$nix/store" NIX_STATE_DIR="$nix/var/nix" \
-    NIX_LOG_DIR="$nix/var/log" NIX_LOCALSTATE_DIR="$nix/var" NIX_CONF_DIR="$nix/etc" \
-    NIX_DAEMON_SOCKET_PATH="$nix/socket" NIX_USER_CONF_FILES=/dev/null nix-daemon >"$home/daemon.log" 2>&1 &
+# Becomes a program that finds the demo's Nix: to be called in a shell of its own.
+in_demo() {
+    exec env -i PATH="$PATH" HOME="$home/home" NIX_STORE_DIR="$nix/store" NIX_STATE_DIR="$nix/var/nix" \
+        NIX_LOG_DIR="$nix/var/log" NIX_LOCALSTATE_DIR="$nix/var" NIX_CONF_DIR="$nix/etc" \
+        NIX_DAEMON_SOCKET_PATH="$nix/socket" NIX_USER_CONF_FILES=/dev/null GIT_CONFIG_NOSYSTEM=1 "$@"
+}
+(in_demo nix-daemon) >"$home/daemon.log" 2>&1 &
 daemon=$!
 
 # The fleet: the example's eight machines in a repository. This host plays one of them, cinnabar.
@@ -179,17 +180,16 @@ await converged
 tell_agent
 
 chapter "5. A secret changes, and nothing else"
-secret=$(cd "$home/work" && find vars/per-machine/cinnabar -name secret -type f | sort | head -n 1)
-recipient=$(quietly keys | head -n 1)
-installed=$home/root/run/secrets/${secret%/secret}
-show "sha256sum $(basename "$installed")    # before"
+installed=$home/root/run/secrets/vars/per-machine/cinnabar/backup/key
+show "sha256sum backup/key    # before"
 sha256sum <"$installed"
-head -c 24 /dev/urandom | base64 | "$seal_bin" "$recipient" >"$home/work/$secret.new"
-mv "$home/work/$secret.new" "$home/work/$secret"
-push "vars: a new $(basename "$(dirname "$secret")") for cinnabar"
+show "head -c 24 /dev/urandom | base64 | reconcile vars set cinnabar backup/key"
+head -c 24 /dev/urandom | base64 |
+    (in_demo NIX_REMOTE=daemon "$reconcile_bin" vars set --fleet "$home/work" cinnabar backup/key)
+push "vars: a new backup key for cinnabar"
 await converged
 tell_agent
-show "sha256sum $(basename "$installed")    # after"
+show "sha256sum backup/key    # after"
 sha256sum <"$installed"
 
 chapter "6. A pin is the rollback"

@@ -1,12 +1,13 @@
 #!/bin/sh
-# Makes the example's keys and secrets anew: an age key for every machine and one for the administrator,
-# and every secret value, encrypted with sops to those who may read it. What the fleet does in earnest
-# with `reconcile vars generate` is spelled out here, to show that the files are plain sops.
+# Makes the example's keys and secrets anew: an age key for every machine and one for the administrator, and every
+# value, as an administrator does it with `reconcile vars`. The fleet has no input, so there is no shell that a
+# generator's script could be run by: what a script would make is made here, and set.
 #
-# Needs age-keygen, sops, ssh-keygen, openssl, and the private keys may be thrown away: they are published.
+# Needs reconcile, nix, age-keygen, ssh-keygen and openssl, and a git repository around it. The private keys may be thrown
+# away: they are published.
 set -eu
 umask 022
-cd "${0%/*}"
+cd "$(dirname "$0")"
 
 machines="stibnite blackphos rosegold argentum cinnabar electrum galena scheelite"
 servers="cinnabar electrum galena scheelite"
@@ -17,61 +18,41 @@ trap 'rm -rf "$work"' EXIT
 
 rm -rf vars sops
 mkdir -p example-keys
+set --
 for name in $machines admin; do
   rm -f "example-keys/$name.txt"
   age-keygen -o "example-keys/$name.txt" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
   chmod 0644 "example-keys/$name.txt"
-  case $name in admin) folder=sops/users/$name ;; *) folder=sops/machines/$name ;; esac
-  mkdir -p "$folder"
-  printf '{\n  "publickey": "%s",\n  "type": "age"\n}\n' "$(age-keygen -y "example-keys/$name.txt")" >"$folder/key.json"
+  case $name in admin) option=--add-user ;; *) option=--add-machine ;; esac
+  set -- "$@" "$option" "$name=$(age-keygen -y "example-keys/$name.txt")"
 done
+git add -A .
+reconcile vars rekey "$@"
 
-# secret PATH VALUE-FILE MACHINE…: readable by the administrator and those machines.
-secret() {
-  path=$1
-  value=$2
-  shift 2
-  mkdir -p "$path/users"
-  up=$(echo "$path/users" | sed 's,[^/]*,..,g')
-  ln -s "$up/sops/users/admin" "$path/users/admin"
-  recipients=$(age-keygen -y example-keys/admin.txt)
-  for machine in "$@"; do
-    mkdir -p "$path/machines"
-    ln -s "$up/sops/machines/$machine" "$path/machines/$machine"
-    recipients=$recipients,$(age-keygen -y "example-keys/$machine.txt")
-  done
-  sops --encrypt --age "$recipients" --input-type binary --output-type json "$value" >"$path/secret"
-}
+# Who may read a value, the fleet declares: the machines that have it, with `deploy`, and its administrators.
+value() { reconcile vars set "$@"; }
 
-# public PATH VALUE-FILE
-public() {
-  mkdir -p "$1"
-  cp "$2" "$1/value"
-}
-
-head -c 32 /dev/urandom | openssl base64 -A >"$work/psk"
-secret vars/shared/mesh/psk "$work/psk" $machines
-printf '10.23.0.0/16' >"$work/network"
-public vars/shared/mesh/network "$work/network"
-printf '{"network":"10.23.0.0/16"}' | openssl sha256 -r | cut -d' ' -f1 | tr -d '\n' >vars/shared/mesh/.validation-hash
+head -c 32 /dev/urandom | openssl base64 -A | value cinnabar mesh/psk
+printf '10.23.0.0/16' | value cinnabar mesh/network
 
 for machine in $always_on; do
   rm -f "$work/key" "$work/key.pub"
   ssh-keygen -q -t ed25519 -N '' -C "backup@$machine" -f "$work/key"
-  secret "vars/per-machine/$machine/backup/key" "$work/key" "$machine"
-  public "vars/per-machine/$machine/backup/key.pub" "$work/key.pub"
+  value "$machine" backup/key <"$work/key"
+  value "$machine" backup/key.pub <"$work/key.pub"
 done
 
 for machine in $servers; do
   head -c 18 /dev/urandom | openssl base64 -A >"$work/password"
-  openssl passwd -6 -in "$work/password" | tr -d '\n' >"$work/hash"
-  secret "vars/per-machine/$machine/root-password/password" "$work/password"
-  secret "vars/per-machine/$machine/root-password/hash" "$work/hash" "$machine"
+  value "$machine" root-password/password <"$work/password"
+  openssl passwd -6 -in "$work/password" | tr -d '\n' | value "$machine" root-password/hash
 done
 
 for machine in $web; do
   openssl req -x509 -newkey ed25519 -nodes -days 3650 -subj "/CN=$machine.example.org" \
     -keyout "$work/tls" -out "$work/cert" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
-  secret "vars/per-machine/$machine/tls/key" "$work/tls" "$machine"
-  public "vars/per-machine/$machine/tls/cert.pem" "$work/cert"
+  value "$machine" tls/key <"$work/tls"
+  value "$machine" tls/cert.pem <"$work/cert"
 done
+
+reconcile vars check

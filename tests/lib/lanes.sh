@@ -81,7 +81,7 @@ lane_systemd() {
 
 lane_demo() {
     built
-    limited env RECONCILE_BIN="$debug/reconcile" SEAL_BIN="$debug/examples/seal" examples/demo.sh
+    limited env RECONCILE_BIN="$debug/reconcile" examples/demo.sh
 }
 
 lane_doc() {

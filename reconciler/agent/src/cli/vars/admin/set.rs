@@ -107,22 +107,25 @@ fn kind(node: &Node, file: &str, secret: bool) -> PromptKind {
 }
 
 /// The hash to keep: the one that is there; or, where values were never made and this was the last that was missing,
-/// the declared one, as a person stands for all of them.
+/// the declared one, as a person stands for all of them. Where nothing else can make them, they always do.
 fn hash(node: &Node, present: &Present, file: &str) -> Option<String> {
     let last = present.missing.iter().all(|missing| missing == file);
     match &present.stored_hash {
-        Some(stored) => Some(stored.clone()),
-        None if last => node.definition.validation_hash.clone(),
-        None => None,
+        Some(stored) if node.definition.can_run() => Some(stored.clone()),
+        _ if last => node.definition.validation_hash.clone(),
+        stored => stored.clone(),
     }
 }
 
 /// What the person may not expect.
 fn tell(graph: &reconciler_vars::generators::Graph, id: &GeneratorId, node: &Node, hash: Option<&str>) {
     if hash != node.definition.validation_hash.as_deref() {
-        say(&format!(
-            "note: {id} is stale or not whole yet: `reconcile vars generate` would make its values anew"
-        ));
+        let what = if node.definition.can_run() {
+            "`reconcile vars generate` would make its values anew"
+        } else {
+            "no script makes its other values, so set them, too"
+        };
+        say(&format!("note: {id} is stale or not whole yet: {what}"));
     }
     let dependents: Vec<_> = graph
         .iter()
