@@ -39,7 +39,7 @@
           cargoTestFlags = [ "--workspace" "--exclude" "reconciler-tests" ];
 
           postInstall = lib.optionalString stdenv.hostPlatform.isLinux ''
-            for unit in reconciler reconciler-secrets; do
+            for unit in reconciler reconciler-secrets reconciler-secrets-for-users; do
               install -Dm644 systemd/$unit.service $out/lib/systemd/system/$unit.service
               substituteInPlace $out/lib/systemd/system/$unit.service \
                 --replace-fail /usr/bin/reconcile $out/bin/reconcile
@@ -55,10 +55,20 @@
             platforms = systems;
           };
         };
+
+      # The same binary under the name by which sops-nix calls it.
+      installer = { lib, runCommand, reconcile }:
+        runCommand "sops-install-secrets-${reconcile.version}"
+          { meta = reconcile.meta // { mainProgram = "sops-install-secrets"; }; }
+          ''
+            mkdir -p $out/bin
+            ln -s ${lib.getExe reconcile} $out/bin/sops-install-secrets
+          '';
     in
     {
       packages = each (pkgs: rec {
         reconcile = pkgs.callPackage package { };
+        sops-install-secrets = pkgs.callPackage installer { inherit reconcile; };
         default = reconcile;
       });
 

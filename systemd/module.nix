@@ -34,29 +34,9 @@ in
     # What the boot took is there again before any service starts.
     systemd.services.reconciler-secrets.wantedBy = [ "sysinit.target" ];
 
-    # And what the accounts are made of, before they are. Where systemd makes them, by a unit of its own; else in
+    # And what the accounts are made of, before they are. Where a unit makes them, by one of the package's; else in
     # the activation, which a boot runs before systemd. At any other activation the secrets are in force already.
-    systemd.services.reconciler-secrets-for-users = lib.mkIf byUnit {
-      description = "Secrets of the recorded generation, before accounts are made";
-      wantedBy = [ "sysinit.target" ];
-      before = [ "systemd-sysusers.service" "userborn.service" "shutdown.target" ];
-      after = [ "local-fs.target" "systemd-remount-fs.service" ];
-      conflicts = [ "shutdown.target" ];
-      restartIfChanged = false;
-      unitConfig = {
-        DefaultDependencies = false;
-        RequiresMountsFor = "/var/lib/reconciler /run";
-        ConditionPathExists = "/var/lib/reconciler/journal.db";
-        X-StopOnRemoval = false;
-      };
-      serviceConfig = {
-        Type = "oneshot";
-        RemainAfterExit = true;
-        ExecStart = "${lib.getExe cfg.package} secrets restore --before-accounts";
-        UMask = "0077";
-        LimitCORE = 0;
-      };
-    };
+    systemd.services.reconciler-secrets-for-users.wantedBy = lib.mkIf byUnit [ "sysinit.target" ];
     system.activationScripts = lib.mkIf (!byUnit) {
       reconcilerSecretsForUsers = lib.stringAfter [ "specialfs" ] ''
         # One secret that does not open keeps no account from being made.

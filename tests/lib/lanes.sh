@@ -97,7 +97,7 @@ lane_doc() {
     done
     # Only what is installed as /usr/bin/reconcile can be started from there.
     built
-    for unit in reconciler reconciler-secrets; do
+    for unit in reconciler reconciler-secrets reconciler-secrets-for-users; do
         sed "s,/usr/bin/reconcile,$debug/reconcile," "systemd/$unit.service" >"$work/$unit.service"
         systemd-analyze verify --man=no "$work/$unit.service"
     done

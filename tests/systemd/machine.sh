@@ -73,25 +73,25 @@ push() {
     git_of_admin push -q origin main
 }
 
-# declare_tokens MODE: two secrets of cinnabar's, each with the unit that reads it.
+# declare_tokens MODE [OWNER]: two secrets of cinnabar's, each with the unit that reads it; the owner is the second's.
 declare_tokens() {
     vars=$(at /srv/work/vars.nix)
     [ -e "$vars.before" ] || cp "$vars" "$vars.before"
     { cat "$vars.before"; cat; } >"$vars" <<NIX
 // {
   reader.files.token = { mode = "$1"; restartUnits = [ "reader.service" ]; };
-  reader.files.other = { restartUnits = [ "bystander.service" ]; };
+  reader.files.other = { owner = "${2-root}"; restartUnits = [ "bystander.service" ]; };
 }
 NIX
     # No file of the fleet's.
     grep -qx vars.nix.before "$(at /srv/work)/.gitignore" 2>/dev/null || echo vars.nix.before >>"$(at /srv/work)/.gitignore"
 }
-# token NAME VALUE: encrypts it anew.
+# token NAME VALUE [KEY]: encrypts it anew, to the key of cinnabar or of that name.
 token() {
     folder=$(at "/srv/work/vars/per-machine/cinnabar/reader/$1")
     mkdir -p "$folder/machines"
     ln -sf ../../../../../../sops/machines/cinnabar "$folder/machines/cinnabar"
-    recipient=$(sed -n 's/^# public key: //p' examples/eight-machines/example-keys/cinnabar.txt)
+    recipient=$(sed -n 's/^# public key: //p' examples/eight-machines/example-keys/"${3-cinnabar}.txt")
     printf %s "$2" | "$SEAL_BIN" "$recipient" >"$folder/secret"
 }
 # Services that read their secret when they start, and end where it is a bad one.
@@ -112,8 +112,83 @@ UNIT
     on systemctl enable --quiet reader.service bystander.service
     on systemctl start reader.service bystander.service
 }
+# Makes the account keeper at each boot that finds none, with a password that is a secret, as NixOS has it made.
+install_accounts() {
+    cat >"$(at /etc/systemd/system)/userborn.service" <<UNIT
+[Unit]
+Description=Makes accounts
+DefaultDependencies=no
+After=local-fs.target
+Before=sysinit.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -euc 'getent passwd keeper || useradd --system --no-create-home --password "\$\$(cat $hash)" keeper'
+
+[Install]
+WantedBy=sysinit.target
+UNIT
+    on systemctl daemon-reload
+    on systemctl enable --quiet userborn.service
+    on useradd --system --no-create-home keeper
+}
+# A machine of sops-nix's whose installer is the agent's binary: the unit of its module (modules/sops/default.nix),
+# a manifest, and a service that reads what it installs.
+sealed() {
+    recipient=$(sed -n 's/^# public key: //p' examples/eight-machines/example-keys/"${3-cinnabar}.txt")
+    printf %s "$2" | "$SEAL_BIN" "$recipient" >"$(at /etc/drop-in)/$1"
+}
+# drop_in_manifest MODE
+drop_in_manifest() {
+    jq -n --arg mode "$1" '
+        def secret($name; $mode; $units): {
+            name: $name, key: "", sopsFile: "/etc/drop-in/\($name)", sopsFileHash: "", format: "binary", mode: $mode,
+            path: "/run/drop-in/\($name)", owner: null, uid: 0, group: null, gid: 0, neededForUsers: false,
+            restartUnits: $units, reloadUnits: [] };
+        {
+            secrets: [secret("token"; $mode; ["reader-of-theirs.service"]), secret("other"; "0400"; [])],
+            templates: [], placeholderBySecretName: {}, secretsMountPoint: "/run/drop-in.d",
+            symlinkPath: "/run/drop-in", keepGenerations: 1, gnupgHome: null, sshKeyPaths: [],
+            ageKeyFile: "/var/lib/sops-nix/key.txt", ageSshKeyPaths: [], useTmpfs: false, userMode: false,
+            logging: {keyImport: false, secretChanges: true}
+        }' >"$(at /etc/drop-in)/manifest.json"
+}
+install_drop_in() {
+    mkdir "$(at /etc)/drop-in"
+    ln -s reconcile "$(at /usr/bin)/sops-install-secrets"
+    cat >"$(at /etc/systemd/system)/sops-install-secrets.service" <<UNIT
+[Unit]
+DefaultDependencies=no
+After=systemd-sysusers.service local-fs.target
+Before=sysinit.target shutdown.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+Environment=SOPS_RESTART_UNITS_VIA_SYSTEMCTL=1
+ExecStart=/usr/bin/sops-install-secrets /etc/drop-in/manifest.json
+
+[Install]
+WantedBy=sysinit.target
+UNIT
+    cat >"$(at /etc/systemd/system)/reader-of-theirs.service" <<'UNIT'
+[Unit]
+Description=Reads its secret when it starts
+
+[Service]
+ExecStart=/bin/sh -euc 'cat /run/drop-in/token >>/var/lib/reader-of-theirs-read; echo >>/var/lib/reader-of-theirs-read; exec sleep infinity'
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+    on systemctl daemon-reload
+    on systemctl enable --quiet sops-install-secrets.service reader-of-theirs.service
+}
 # has_read UNIT: all that it has read so far, in one line.
 has_read() { on cat "/var/lib/$1-read" | tr '\n' ' '; }
+is_read() { [ "$(has_read "$1")" = "$2" ]; }
 
 # Hooks run when a toplevel is switched to, and not when the machine boots it.
 switching='[ -e /run/current-system ] || exit 0'
@@ -128,13 +203,17 @@ open_gate() { on touch /run/gate-open; }
 
 # --- Installation -----------------------------------------------------------------------------------------
 
+secrets_units='reconciler-secrets.service reconciler-secrets-for-users.service'
 # install_agent BINARY
 install_agent() {
     install -m 755 "$1" "$(at /usr/bin)/reconcile"
     install -m 644 systemd/reconciler.service "$(at /etc/systemd/system)/reconciler.service"
-    install -m 644 systemd/reconciler-secrets.service "$(at /etc/systemd/system)/reconciler-secrets.service"
+    for unit in $secrets_units; do
+        install -m 644 "systemd/$unit" "$(at /etc/systemd/system)/$unit"
+    done
     install -D -m 644 systemd/sysusers.conf "$(at /usr/lib)/sysusers.d/reconciler.conf"
     install -D -m 600 examples/eight-machines/example-keys/cinnabar.txt "$(at /var/lib)/sops-nix/key.txt"
+    install -m 600 examples/eight-machines/example-keys/electrum.txt "$(at /var/lib)/sops-nix/second.txt"
     mkdir -p "$(at /etc)/reconciler"
     cat >"$(at /etc)/reconciler/config.toml" <<'CONF'
 machine = "cinnabar"
@@ -144,14 +223,15 @@ url = "file:///srv/fleet.git"
 poll = "1s"
 
 [identity]
-age_keys = ["/var/lib/sops-nix/key.txt"]
+age_keys = ["/var/lib/sops-nix/key.txt", "/var/lib/sops-nix/second.txt"]
+ssh_host_keys = []
 
 [policy]
 probe_grace = "1s"
 CONF
     on systemd-sysusers
     on systemctl daemon-reload
-    on systemctl enable --quiet reconciler.service reconciler-secrets.service
+    on systemctl enable --quiet reconciler.service $secrets_units
 }
 
 # What a boot loader and an initrd do on a NixOS machine: the default entry's system is what runs.

@@ -307,7 +307,7 @@ fn at_a_boot_what_opens_is_there_and_the_rest_is_named() {
     for _ in 0..2 {
         host.run(&["secrets", "restore"])
             .ended(14)
-            .says("1 secret of generation 1 could not be put in force; the other 1 are")
+            .says("1 of the 2 secrets of generation 1 could not be put in force; the others are")
             .says(&stage.vars[1].secret())
             .never_says("one")
             .never_says(&stage.vars[0].secret());

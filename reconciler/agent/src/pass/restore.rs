@@ -85,8 +85,8 @@ pub enum RestoreError {
     /// The fleet's source cannot be set up.
     #[error("the secrets of the recorded generation could not be looked for")]
     World(#[from] WorldError),
-    /// Some are.
-    #[error("{} of generation {generation} could not be put in force; the other {opened} are", text::count(findings.0.len(), "secret"))]
+    /// Some are, or none.
+    #[error("{}", incomplete(*.generation, *.opened, .findings.0.len()))]
     Incomplete {
         /// The generation that they belong to.
         generation: u64,
@@ -103,6 +103,15 @@ pub enum RestoreError {
         /// The accounts.
         accounts: Vec<UnknownAccount>,
     },
+}
+
+fn incomplete(generation: u64, opened: usize, failed: usize) -> String {
+    let all = text::count(failed.saturating_add(opened), "secret");
+    if opened == 0 {
+        format!("none of the {all} of generation {generation} could be put in force")
+    } else {
+        format!("{failed} of the {all} of generation {generation} could not be put in force; the others are")
+    }
 }
 
 impl RestoreError {
