@@ -7,6 +7,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "a harness fails the test that it serves, and owns no state that has to last"
 )]
@@ -21,6 +22,7 @@ mod host;
 mod key;
 mod observe;
 mod output;
+mod proxy;
 mod scratch;
 mod server;
 mod sops_nix;
@@ -38,6 +40,7 @@ pub use fleet::Fleet;
 pub use host::Host;
 pub use key::Key;
 pub use output::{Output, run, run_fed};
+pub use proxy::{Fault, Proxy};
 pub use scratch::{Scratch, write};
 pub use server::Server;
 pub use sops_nix::SopsNix;

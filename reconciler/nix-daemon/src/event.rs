@@ -230,6 +230,14 @@ mod tests {
         assert_eq!(ResultKind::from(9999), ResultKind::Other(9999));
     }
 
+    /// What Nix calls `FetchToStore` is a hash mismatch for Determinate Nix.
+    #[test]
+    fn a_number_with_two_meanings_has_none() {
+        assert_eq!(ResultKind::from(109), ResultKind::Other(109));
+        // Of an activity it has but one.
+        assert_eq!(ActivityKind::from(109), ActivityKind::QueryPathInfo);
+    }
+
     #[test]
     fn closures_and_unit_are_sinks() {
         fn sink(_: &mut dyn EventSink) {}

@@ -13,6 +13,7 @@ mod check;
 mod converge;
 mod crash;
 mod drift;
+mod daemon;
 mod evaluate;
 mod evaluator;
 mod fetch;

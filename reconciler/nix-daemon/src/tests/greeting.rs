@@ -103,6 +103,21 @@ async fn a_greeting_cut_anywhere_is_an_error() {
     }
 }
 
+/// Nix's headers have a `PROTOCOL_VERSION` of 1.39, left over from a merge; what its daemons say is 1.38.
+#[tokio::test]
+async fn the_version_that_no_daemon_speaks_is_not_announced() {
+    let options = ConnectOptions {
+        max_minor: 39,
+        ..ConnectOptions::default()
+    };
+    // The script expects the client to announce 1.38, with a daemon that says 1.39 too.
+    for theirs in [38, 39] {
+        let (client, daemon) = connect(greeting(theirs), 4096, &options).await;
+        assert_eq!(client.unwrap().protocol().to_string(), "1.38");
+        daemon.await.unwrap();
+    }
+}
+
 /// Lix speaks 1.35 for ever. Since 2.94 it turns away clients that announce less than 1.35: this one announces
 /// its newest version, whatever it hears.
 #[tokio::test]

@@ -213,6 +213,27 @@ fn what_a_builder_injects_counts_for_nothing() {
     assert_eq!(progress.builds(), Tally::default());
 }
 
+/// A closure of 3 GB is some 370 000 messages.
+#[test]
+fn progress_for_every_8_kib_is_folded_into_one_number() {
+    let mut progress = fold(&[start(
+        1,
+        ActivityKind::CopyPath,
+        vec![text(A), text("https://cache.example")],
+    )]);
+    let total = 370_000 * 8192;
+    for arrived in 1..=370_000 {
+        progress.apply(&numbers(1, ResultKind::Progress, &[arrived * 8192, total, 0, 0]));
+    }
+    let all = Transfer {
+        done: total,
+        expected: total,
+    };
+    assert_eq!((progress.unpacked(), progress.fetching().len()), (all, 1));
+    progress.apply(&stop(1));
+    assert_eq!((progress.unpacked(), progress.fetching().len()), (all, 0));
+}
+
 #[test]
 fn odd_events_are_passed_over() {
     let mut progress = fold(&[

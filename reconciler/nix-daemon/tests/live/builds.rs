@@ -147,6 +147,26 @@ async fn keep_going_decides_whether_the_others_are_tried() {
     );
 }
 
+/// The result of what needs it says no more than that a dependency failed.
+#[tokio::test]
+async fn the_log_of_a_dependency_tells_why_it_failed() {
+    let daemon = Daemon::start();
+    let inner = "derivation { name = \"inner\"; system = builtins.currentSystem; builder = \"/bin/sh\"; \
+                 args = [ \"-c\" \"echo the reason; exit 4\" ]; }";
+    let outer = format!(
+        "derivation {{ name = \"outer\"; system = builtins.currentSystem; builder = \"/bin/sh\"; inner = {inner}; }}"
+    );
+    let (inner, outer) = (daemon.instantiate(inner), daemon.instantiate(&outer));
+    let mut client = daemon.client().await;
+    let mut progress = Progress::new();
+    let results = build(&mut client, &[&outer], &mut progress).await;
+    let result = &results[&outer];
+    assert_eq!(result.status, BuildStatus::DependencyFailed, "{result:?}");
+    assert!(!result.message.contains("the reason"), "{result:?}");
+    assert_eq!(progress.failed_log(&inner).unwrap(), ["the reason"]);
+    assert_eq!(progress.failed_log(&outer), None);
+}
+
 #[tokio::test]
 async fn what_a_builder_injects_disturbs_nothing() {
     let daemon = Daemon::start();

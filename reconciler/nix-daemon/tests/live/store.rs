@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use nix_daemon_client::nar::{self, FileMode};
 use nix_daemon_client::{
-    Client, DerivedPath, Error, Garbage, HashPart, Outputs, SignatureCheck, StorePath, Substitution,
-    Verification,
+    BuildMode, Client, DerivedPath, Error, Garbage, HashPart, Outputs, Root, SignatureCheck, StorePath,
+    Substitution, Verification,
 };
 
 use crate::daemon::Daemon;
@@ -309,6 +309,54 @@ async fn a_temporary_root_lasts_as_long_as_its_connection() {
         .await
         .unwrap();
     assert!(collected.paths.contains(&drv), "{collected:?}");
+}
+
+#[tokio::test]
+async fn a_temporary_root_of_what_is_not_there_succeeds() {
+    let daemon = Daemon::start();
+    let drv = daemon.derivation("later", "echo > $out", "");
+    let mut client = daemon.client().await;
+    let out = client.query_derivation_output_map(&drv).await.unwrap()["out"]
+        .clone()
+        .unwrap();
+    // Rooted before it is there, and so from the moment that it is.
+    client.add_temp_root(&out).await.unwrap();
+    assert!(!client.is_valid_path(&out).await.unwrap());
+    let mut other = daemon.client().await;
+    let target = [DerivedPath::Built {
+        drv,
+        outputs: Outputs::All,
+    }];
+    let mut builder = daemon.client().await;
+    builder
+        .build_paths_with_results(&target, BuildMode::Normal, &mut ())
+        .await
+        .unwrap();
+    drop(builder);
+    let everything = Garbage::DeleteDead { at_most: u64::MAX };
+    other.collect_garbage(&everything, &mut ()).await.unwrap();
+    assert!(client.is_valid_path(&out).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_indirect_root_may_come_before_its_link_and_goes_with_it() {
+    let daemon = Daemon::start();
+    let drv = daemon.derivation("linked", "", "");
+    let link = daemon.root().join("link");
+    let mut client = daemon.client().await;
+    client.add_indirect_root(&link).await.unwrap();
+    let rooted = |roots: Vec<Root>| {
+        roots
+            .iter()
+            .any(|root| root.target == drv && root.link.to_string().ends_with("link"))
+    };
+    std::os::unix::fs::symlink(drv.as_str(), &link).unwrap();
+    assert!(rooted(client.find_roots().await.unwrap()));
+    std::fs::remove_file(&link).unwrap();
+    assert!(!rooted(client.find_roots().await.unwrap()));
+    // Forgotten for good: a link of the same name is none any more.
+    std::os::unix::fs::symlink(drv.as_str(), &link).unwrap();
+    assert!(!rooted(client.find_roots().await.unwrap()));
 }
 
 /// The daemon's worker for a closed connection ends a moment later: asks until it is gone.
