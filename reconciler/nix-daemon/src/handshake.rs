@@ -117,41 +117,33 @@ pub(crate) async fn greet(
         major: 1,
         minor: max_minor.clamp(ProtocolVersion::OLDEST_MINOR, ProtocolVersion::NEWEST_MINOR),
     };
+    // All that does not depend on what the daemon says, at once. The zeros are the processor affinity and the reserved
+    // space, both obsolete; or the number of features, none, and the affinity.
     let mut hello = Encoder::default();
     hello.u64(CLIENT_MAGIC);
+    hello.u64(ours.to_wire());
+    hello.u64(0);
+    hello.u64(0);
     reader.set_patience(patience);
-    let hello = write_all(sink, hello.as_slice(), patience).await;
-    if let Err(stalled @ WriteError::Stalled(_)) = hello {
+    // Neither waits for the other: not even a stream that holds a few bytes stands still.
+    let (said, heard) = tokio::join!(write_all(sink, hello.as_slice(), patience), hear(reader));
+    if let Err(stalled @ WriteError::Stalled(_)) = said {
         return Err(stalled.into());
     }
     // A daemon that denies access may have hung up already: what counts is whether it said something.
-
-    match reader.u64().await {
-        Ok(DAEMON_MAGIC) => hello?,
-        Ok(DENIED_MAGIC) => return Err(GreetingError::Denied),
-        Ok(word) => return Err(GreetingError::NotADaemon { word }),
-        Err(ReadError::Io(_)) if reader.is_untouched() => return Err(GreetingError::Denied),
-        Err(error) => return Err(error.into()),
-    }
-    let theirs = ProtocolVersion::from_wire(reader.u64().await?);
+    let theirs = heard?;
+    said?;
     if theirs.major != 1 || theirs.minor < ProtocolVersion::OLDEST_MINOR {
         return Err(GreetingError::Version(theirs));
     }
     let version = ours.min(theirs);
 
-    let mut answer = Encoder::default();
-    answer.u64(ours.to_wire());
-    if version.minor >= FEATURES_SINCE {
-        // No features.
-        answer.u64(0);
-    }
-    // No processor affinity, no reserved space: both obsolete.
-    answer.u64(0);
-    answer.u64(0);
-    write_all(sink, answer.as_slice(), patience).await?;
-
     reader.begin();
     if version.minor >= FEATURES_SINCE {
+        // The reserved space.
+        let mut rest = Encoder::default();
+        rest.u64(0);
+        write_all(sink, rest.as_slice(), patience).await?;
         reader.strings().await?;
     }
     let daemon = if version.minor >= DAEMON_VERSION_SINCE {
@@ -175,4 +167,15 @@ pub(crate) async fn greet(
         trust,
         daemon: daemon.filter(|text| !text.is_empty()),
     })
+}
+
+/// The daemon's first words: that it is one, and its version.
+async fn hear(reader: &mut Reader) -> Result<ProtocolVersion, GreetingError> {
+    match reader.u64().await {
+        Ok(DAEMON_MAGIC) => Ok(ProtocolVersion::from_wire(reader.u64().await?)),
+        Ok(DENIED_MAGIC) => Err(GreetingError::Denied),
+        Ok(word) => Err(GreetingError::NotADaemon { word }),
+        Err(ReadError::Io(_)) if reader.is_untouched() => Err(GreetingError::Denied),
+        Err(error) => Err(error.into()),
+    }
 }
