@@ -70,14 +70,15 @@ pub enum ReadersError {
         /// Where the key is to be.
         path: String,
     },
-    /// The key file is not of clan's form.
-    #[error("{path} is not a key file")]
+    /// The key file is not of clan's form. What stands there is not quoted: it may be a private key.
+    #[error("{path} is not a key file: not what clan writes, at line {line}, column {column}")]
     KeyFile {
         /// The file.
         path: String,
-        /// What is wrong with it.
-        #[source]
-        source: serde_json::Error,
+        /// From 1; 0 where only the whole is wrong.
+        line: usize,
+        /// From 1; 0 likewise.
+        column: usize,
     },
     /// The key is none.
     #[error("{path} holds no age key")]
@@ -148,9 +149,10 @@ pub(crate) fn key(tree: &dyn Tree, kind: ReaderKind, name: String) -> Result<Rea
     // One key or a list of them: both are in use.
     let keys = serde_json::from_slice::<Vec<KeyEntry>>(&bytes)
         .or_else(|_| serde_json::from_slice::<KeyEntry>(&bytes).map(|key| vec![key]));
-    let keys = keys.map_err(|source| ReadersError::KeyFile {
+    let keys = keys.map_err(|error| ReadersError::KeyFile {
         path: path.clone(),
-        source,
+        line: error.line(),
+        column: error.column(),
     })?;
     let recipients = keys
         .into_iter()

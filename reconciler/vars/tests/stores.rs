@@ -14,20 +14,8 @@ use proptest::prelude::{Strategy, prop_oneof};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use reconciler_vars::sops::{KeyGroups, MacScope, SealOptions, Selection, encrypt};
 use reconciler_vars::{Format, Identities, decrypt};
-use support::documents::{DOTENV, INI, JSON, YAML, dotenv, ini, yaml};
+use support::documents::{DOTENV, INI, JSON, RULES, YAML, dotenv, ini, yaml};
 use support::lab::Lab;
-
-const RULES: [&str; 9] = [
-    "",
-    "unencrypted_suffix: _clear",
-    "encrypted_suffix: _enc",
-    "unencrypted_regex: '^[a-f]'",
-    "encrypted_regex: '^\\w_|b'",
-    "unencrypted_comment_regex: clear",
-    "encrypted_comment_regex: 'sops:enc'",
-    "mac_only_encrypted: true",
-    "mac_only_encrypted: true\n    encrypted_regex: '^[a-f]'",
-];
 
 /// The first line that differs is easier to read than all of both.
 fn same(ours: &[u8], theirs: &[u8], of: &str) {

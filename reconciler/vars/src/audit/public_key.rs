@@ -58,21 +58,26 @@ impl fmt::Display for PublicKey {
     }
 }
 
-/// Why a `key.json` is none.
+/// Why a `key.json` is none. It quotes nothing of the file: whoever puts a private key there is not to find it in the
+/// logs of CI as well.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// It is not of clan's form.
-    #[error("is not a key file: {0}")]
-    Form(#[from] serde_json::Error),
+    #[error(
+        "is not a key file: not an object of `publickey` and `type`, or a list of such, at line {line}, column {column}"
+    )]
+    Form {
+        /// From 1; 0 where only the whole is wrong.
+        line: usize,
+        /// From 1; 0 likewise.
+        column: usize,
+    },
     /// It has no key.
     #[error("holds no key")]
     Empty,
     /// A key is of a kind that sops does not have.
-    #[error("has a key of the type {kind:?}, which is neither age nor pgp")]
-    Kind {
-        /// The type.
-        kind: String,
-    },
+    #[error("has a key of another type than age and pgp")]
+    Kind,
     /// A key is not what its type says.
     #[error("has an {kind} key that is none")]
     Key {
@@ -96,10 +101,14 @@ pub fn parse_key_file(bytes: &[u8]) -> Result<Vec<PublicKey>, KeyFileError> {
     // One key or a list of them: both are in use.
     let is_list = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     let entries = if is_list {
-        serde_json::from_slice::<Vec<Entry>>(bytes)?
+        serde_json::from_slice::<Vec<Entry>>(bytes)
     } else {
-        vec![serde_json::from_slice::<Entry>(bytes)?]
+        serde_json::from_slice::<Entry>(bytes).map(|entry| vec![entry])
     };
+    let entries = entries.map_err(|error| KeyFileError::Form {
+        line: error.line(),
+        column: error.column(),
+    })?;
     if entries.is_empty() {
         return Err(KeyFileError::Empty);
     }
@@ -126,7 +135,7 @@ impl Entry {
                     Err(KeyFileError::Key { kind: "pgp" })
                 }
             }
-            _ => Err(KeyFileError::Kind { kind: self.kind }),
+            _ => Err(KeyFileError::Kind),
         }
     }
 }
@@ -156,7 +165,10 @@ mod tests {
             (r#"[{"publickey":"x"}]"#, "not a key file"),
             (r#"{"publickey":"x","type":"age"}"#, "an age key that is none"),
             (r#"{"publickey":"xyz","type":"pgp"}"#, "an pgp key that is none"),
-            (r#"{"publickey":"x","type":"kms"}"#, "neither age nor pgp"),
+            (
+                r#"{"publickey":"x","type":"kms"}"#,
+                "another type than age and pgp",
+            ),
         ] {
             let error = parse_key_file(text.as_bytes()).unwrap_err();
             assert!(error.to_string().contains(why), "{text}: {error}");

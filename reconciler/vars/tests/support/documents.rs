@@ -3,6 +3,19 @@
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::sample::select;
 
+/// Creation rules: each way in which sops seals a part of a document.
+pub(crate) const RULES: [&str; 9] = [
+    "",
+    "unencrypted_suffix: _clear",
+    "encrypted_suffix: _enc",
+    "unencrypted_regex: '^[a-f]'",
+    "encrypted_regex: '^\\w_|b'",
+    "unencrypted_comment_regex: clear",
+    "encrypted_comment_regex: 'sops:enc'",
+    "mac_only_encrypted: true",
+    "mac_only_encrypted: true\n    encrypted_regex: '^[a-f]'",
+];
+
 pub(crate) const YAML: &str = r#"# doc head
 
 # head a
