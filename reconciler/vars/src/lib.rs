@@ -9,6 +9,9 @@ pub mod audit;
 mod backend;
 mod declared;
 mod fleet_kind;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod generators;
 mod identity;
 mod install;

@@ -120,19 +120,30 @@ impl Identities {
             Err(problem) => return self.problems.push(problem),
         };
         let before = (self.keys.len(), self.plugins.len());
-        let is_ssh = matches!(source, IdentitySource::SshHostKey(_)) || ssh::is_private_key(&file.bytes);
-        if ssh::is_public_key(&file.bytes) {
+        self.add_bytes(source, path, &file.bytes, plugins);
+        if before != (self.keys.len(), self.plugins.len()) {
+            self.warnings.extend(file.warning);
+        }
+    }
+
+    /// What a source holds, without looking there: `path` is where from.
+    pub(crate) fn add_bytes(
+        &mut self,
+        source: &IdentitySource,
+        path: &Path,
+        bytes: &[u8],
+        plugins: &Plugins,
+    ) {
+        let is_ssh = matches!(source, IdentitySource::SshHostKey(_)) || ssh::is_private_key(bytes);
+        if ssh::is_public_key(bytes) {
             self.problems.push(IdentityProblem::PublicKey {
                 path: path.to_owned(),
             });
         } else if is_ssh {
-            let problem = self.add_ssh_key(path, &file.bytes).err();
+            let problem = self.add_ssh_key(path, bytes).err();
             self.problems.extend(problem);
         } else {
-            self.add_age_keys(path, &file.bytes, plugins);
-        }
-        if before != (self.keys.len(), self.plugins.len()) {
-            self.warnings.extend(file.warning);
+            self.add_age_keys(path, bytes, plugins);
         }
     }
 

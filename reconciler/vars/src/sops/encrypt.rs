@@ -312,7 +312,7 @@ fn replace_readers(section: &mut Branch, readers: Branch) {
 }
 
 /// The sealed text, after it was opened again.
-fn sealed(
+pub(super) fn sealed(
     branches: &[Branch],
     mut section: Branch,
     format: Format,
@@ -357,7 +357,7 @@ fn checked(last_modified: &str) -> Result<&str, SealError> {
     Ok(last_modified)
 }
 
-fn plain(plaintext: &[u8], format: Format) -> Result<Vec<Branch>, SealError> {
+pub(super) fn plain(plaintext: &[u8], format: Format) -> Result<Vec<Branch>, SealError> {
     if format == Format::Binary {
         return Ok(vec![vec![pair("data", Node::text(plaintext))]]);
     }

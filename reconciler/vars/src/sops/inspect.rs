@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 use age::armor::ArmoredReader;
-use serde::Deserialize;
 
 use super::error::{SopsError, ValueProblem};
-use super::node::Node;
+use super::format::Format;
+use super::metadata::{Group, Metadata};
+use super::node::{self, Node};
 use super::recipient::canonical;
-use super::{LARGEST_FILE, agefile, json, timestamp};
+use super::store::{self, SealedFile};
+use super::{LARGEST_FILE, agefile, timestamp};
 
 /// Whom a file says it is encrypted to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,45 +27,6 @@ pub struct Inspection {
     pub groups: usize,
     /// Of a plain age file, how many recipients it has. It names none of them.
     pub anonymous: Option<usize>,
-}
-
-#[derive(Deserialize)]
-struct File {
-    data: Option<serde_json::Value>,
-    sops: Option<Section>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Section {
-    #[serde(flatten)]
-    keys: Keys,
-    key_groups: Option<Vec<Keys>>,
-    lastmodified: Option<String>,
-    mac: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Keys {
-    age: Option<Vec<AgeKey>>,
-    pgp: Option<Vec<PgpKey>>,
-    kms: Option<Vec<serde::de::IgnoredAny>>,
-    gcp_kms: Option<Vec<serde::de::IgnoredAny>>,
-    hckms: Option<Vec<serde::de::IgnoredAny>>,
-    azure_kv: Option<Vec<serde::de::IgnoredAny>>,
-    hc_vault: Option<Vec<serde::de::IgnoredAny>>,
-}
-
-#[derive(Deserialize)]
-struct AgeKey {
-    recipient: String,
-    enc: String,
-}
-
-#[derive(Deserialize)]
-struct PgpKey {
-    fp: String,
 }
 
 /// Reads a sops file of the JSON or binary store, or an age file, as far as that goes without a key.
@@ -84,41 +47,24 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, SopsError> {
             ..Inspection::default()
         });
     }
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(SopsError::Empty);
+    // By the reader that opens it: what opens is never called damaged.
+    let SealedFile { branches, section } = store::read_sealed(bytes, Format::Json)?;
+    let metadata = Metadata::read(&section)?;
+    if metadata.mac.is_empty() {
+        return Err(SopsError::NoMac);
     }
-    // The strict reader first: it refuses what the lenient one below would pass over.
-    let Node::Map(_) = json::parse(bytes)? else {
-        return Err(SopsError::NotAnObject);
-    };
-    let file: File = serde_json::from_slice(bytes).map_err(|_| SopsError::Metadata { field: "sops" })?;
-    let section = file.sops.ok_or(SopsError::NoMetadata)?;
-    sealed(
-        "mac",
-        section
-            .mac
-            .as_deref()
-            .filter(|mac| !mac.is_empty())
-            .ok_or(SopsError::NoMac)?,
-    )?;
-    let modified = section.lastmodified.unwrap_or_default();
-    timestamp::canonical(&modified).ok_or(SopsError::LastModified)?;
-    match file.data {
-        // The empty text is not sealed: an empty secret is a legal one.
-        Some(serde_json::Value::String(data)) if !data.is_empty() => sealed("data", &data)?,
-        None | Some(serde_json::Value::String(_)) => {}
-        // Entries of a document may be anything; each is looked at when it is opened.
-        Some(_) => {}
+    sealed("mac", &metadata.mac)?;
+    timestamp::canonical(&metadata.last_modified).ok_or(SopsError::LastModified)?;
+    // The empty text is not sealed: an empty secret is a legal one. What a document holds besides is looked at when it
+    // is opened.
+    let data = branches.first().and_then(|branch| node::get(branch, "data"));
+    if let Some(data) = data.and_then(Node::as_str).filter(|data| !data.is_empty()) {
+        sealed("data", data)?;
     }
     let mut inspection = Inspection::default();
-    inspection.take(section.keys)?;
-    if inspection == Inspection::default() {
-        for keys in section.key_groups.unwrap_or_default() {
-            inspection.take(keys)?;
-            inspection.groups = inspection.groups.saturating_add(1);
-        }
-    } else {
-        inspection.groups = 1;
+    inspection.groups = metadata.groups.len();
+    for group in metadata.groups {
+        inspection.take(group)?;
     }
     Ok(inspection)
 }
@@ -130,22 +76,17 @@ impl Inspection {
         self.age.iter().map(|recipient| canonical(recipient)).collect()
     }
 
-    fn take(&mut self, keys: Keys) -> Result<(), SopsError> {
-        for key in keys.age.unwrap_or_default() {
-            if !agefile::is_age(key.enc.trim_start().as_bytes()) {
+    fn take(&mut self, group: Group) -> Result<(), SopsError> {
+        for key in group.age {
+            if !agefile::is_age(key.armored.trim_start().as_bytes()) {
                 return Err(SopsError::DataKey {
                     recipient: key.recipient,
                 });
             }
             self.age.push(key.recipient);
         }
-        self.pgp
-            .extend(keys.pgp.unwrap_or_default().into_iter().map(|key| key.fp));
-        let others = [keys.kms, keys.gcp_kms, keys.hckms, keys.azure_kv, keys.hc_vault];
-        self.others = others
-            .iter()
-            .flatten()
-            .fold(self.others, |count, keys| count.saturating_add(keys.len()));
+        self.pgp.extend(group.pgp);
+        self.others = self.others.saturating_add(group.services);
         Ok(())
     }
 }

@@ -16,7 +16,12 @@ pub(super) struct Sealed {
 /// Keys of which any one opens the same.
 pub(super) struct Group {
     pub(super) age: Vec<Sealed>,
+    /// The kinds of its other keys, each once.
     pub(super) others: Vec<KeyKind>,
+    /// The fingerprints of its PGP keys.
+    pub(super) pgp: Vec<String>,
+    /// How many keys of services it has.
+    pub(super) services: usize,
 }
 
 /// The parts of the `sops` section that opening needs.
@@ -160,9 +165,23 @@ impl<'a> Section<'a> {
     }
 
     fn group(&self) -> Result<Group, SopsError> {
+        let (mut others, mut services) = (Vec::new(), 0_usize);
+        for (field, kind) in OTHERS {
+            let keys = self.list(field)?.len();
+            if keys > 0 {
+                others.push(kind);
+            }
+            if kind != KeyKind::Pgp {
+                services = services.saturating_add(keys);
+            }
+        }
+        let pgp = self.list("pgp")?.into_iter();
+        let pgp = pgp.map(|key| Ok(Section::of(key, "pgp")?.text("fp")?.into_owned()));
         Ok(Group {
             age: self.sealed()?,
-            others: self.others()?,
+            others,
+            pgp: pgp.collect::<Result<_, _>>()?,
+            services,
         })
     }
 
@@ -176,16 +195,6 @@ impl<'a> Section<'a> {
             })
         });
         read.collect()
-    }
-
-    fn others(&self) -> Result<Vec<KeyKind>, SopsError> {
-        let mut kinds = Vec::new();
-        for (field, kind) in OTHERS {
-            if !self.list(field)?.is_empty() {
-                kinds.push(kind);
-            }
-        }
-        Ok(kinds)
     }
 
     fn rule(&self) -> Result<Rule, SopsError> {

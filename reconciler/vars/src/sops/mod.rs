@@ -13,6 +13,8 @@ mod encrypt;
 mod error;
 mod flat;
 mod format;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod ini;
 mod inspect;
 mod json;

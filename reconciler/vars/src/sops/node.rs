@@ -131,6 +131,21 @@ impl Node {
         }
     }
 
+    #[cfg(feature = "fuzzing")]
+    fn without_comments(self) -> Self {
+        match self {
+            Self::Map(branch) => Self::Map(without_comments(branch)),
+            Self::List(items) => {
+                let values = items.into_iter().filter_map(|item| match item {
+                    Item::Comment(_) => None,
+                    Item::Value(value) => Some(Item::Value(value.without_comments())),
+                });
+                Self::List(values.collect())
+            }
+            leaf => leaf,
+        }
+    }
+
     /// What it is, in a word for people.
     pub(super) fn kind(&self) -> &'static str {
         match self {
@@ -151,6 +166,16 @@ pub(super) fn pairs(branch: &[Entry]) -> impl Iterator<Item = (&str, &Node)> {
         Entry::Pair(key, value) => Some((key.as_str(), value)),
         Entry::Comment(_) => None,
     })
+}
+
+/// The same without any comment.
+#[cfg(feature = "fuzzing")]
+pub(super) fn without_comments(branch: Branch) -> Branch {
+    let pairs = branch.into_iter().filter_map(|entry| match entry {
+        Entry::Comment(_) => None,
+        Entry::Pair(key, value) => Some(Entry::Pair(key, value.without_comments())),
+    });
+    pairs.collect()
 }
 
 /// The values of a list, without its comments.
