@@ -1,7 +1,9 @@
 //! `reconcile vars check`: a fleet's secrets as a person and CI check them, on what lies there and on a commit, with keys
 //! and without. Everything is sealed by the real sops and the real age.
 
-use reconciler_tests::{Entry, Fleet, Key, Output, Store, Var, is_root, reconcile, run, tool, write};
+use reconciler_tests::{
+    Entry, Fleet, Key, Output, Store, Var, assert_sarif, is_root, reconcile, run, tool, write,
+};
 use serde_json::Value;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -417,7 +419,7 @@ fn documents_for_machines() {
     }
     "#);
     let sarif = check(&fleet, None, &["--sarif"]).ended(14).json();
-    assert_eq!(sarif["version"], "2.1.0");
+    assert_sarif(&sarif);
     let run = &sarif["runs"][0];
     let driver = &run["tool"]["driver"];
     assert_eq!(driver["name"], "reconcile vars check");
@@ -466,15 +468,50 @@ fn documents_for_machines() {
       "ruleIndex": 7
     }
     "#);
-    // Paths are those of the repository, also where the fleet is a folder of it.
-    std::fs::create_dir(fleet.work().join("infra")).unwrap();
-    fleet.git(&["mv", "vars", "sops", "infra"]);
-    let moved = check(&fleet, None, &["--json", "--fleet", "../infra"]).ended(14);
+    // Paths are those of the repository, also where the fleet is a folder of it, whatever its name.
+    std::fs::create_dir(fleet.work().join("infra é")).unwrap();
+    fleet.git(&["mv", "vars", "sops", "infra é"]);
+    let moved = check(&fleet, None, &["--json", "--fleet", "../infra é"]).ended(14);
     assert_eq!(
         told(&moved),
-        [format!("not-encrypted infra/{}", token().secret())]
+        [format!("not-encrypted infra é/{}", token().secret())]
     );
-    assert_eq!(moved.json()["directory"], "infra");
+    assert_eq!(moved.json()["directory"], "infra é");
+    let moved = check(&fleet, None, &["--sarif", "--fleet", "../infra é"]);
+    let moved = moved.ended(14).json();
+    assert_sarif(&moved);
+    let location = &moved["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+    let uri = location["artifactLocation"]["uri"].as_str().unwrap();
+    assert_eq!(uri, format!("infra%20%C3%A9/{}", token().secret()));
+}
+
+#[test]
+fn a_fleet_in_order_and_one_that_is_not_are_both_logs_that_tools_read() {
+    let fleet = fleet();
+    let log = check(&fleet, None, &["--sarif"]).ended(0).json();
+    assert_sarif(&log);
+    assert_eq!(log["runs"][0]["results"], Value::Array(Vec::new()));
+    // Of every kind that needs no key: about a file, a link, a folder, a machine that is gone.
+    fleet.write(&token().secret(), "hunter2");
+    fleet.write("vars/shared/mesh/psk/users/bob", "no link");
+    fleet.link(
+        "vars/shared/mesh/psk/machines/gone",
+        "../../../../../sops/machines/gone",
+    );
+    fleet.write("sops/machines/void/note", "no key");
+    fleet.write("sops/users/eve/key.json", "{\"publickey\": 7}");
+    fleet.commit("spoiled");
+    let output = check(&fleet, None, &["--sarif"]).ended(14).never_says("hunter2");
+    let log = output.json();
+    assert_sarif(&log);
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    let rules: std::collections::BTreeSet<_> = results
+        .iter()
+        .map(|result| result["ruleId"].as_str().unwrap())
+        .collect();
+    for rule in ["cleartext", "not-a-link", "dangling-link", "no-key", "key-file"] {
+        assert!(rules.contains(rule), "{rules:?}");
+    }
 }
 
 #[test]
