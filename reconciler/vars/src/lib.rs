@@ -33,9 +33,9 @@ pub use identity::{
     Plugins, SshConversionError, ssh_public_key_to_recipient,
 };
 pub use install::{
-    AccountKind, Accounts, AccountsError, Backing, BackingError, Change, ChangeKind, Filesystem, Fingerprint,
-    FingerprintKey, InstallError, InvalidLink, Operation, SecretsGeneration, SecretsRoot, Staged,
-    UnknownAccount, UnknownAccounts, stage,
+    AccountKind, AccountNames, Accounts, AccountsError, Backing, BackingError, Change, ChangeKind,
+    Filesystem, Fingerprint, FingerprintKey, InstallError, InvalidLink, Operation, SecretsGeneration,
+    SecretsRoot, Staged, UnknownAccount, UnknownAccounts, stage,
 };
 pub use mode::{InvalidMode, Mode};
 pub use preflight::{

@@ -35,6 +35,7 @@ mod sandbox;
 mod secrets;
 mod service;
 mod sops_nix;
+mod sops_nix_calls;
 mod surface;
 mod system_manager;
 

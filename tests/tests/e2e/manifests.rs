@@ -4,21 +4,31 @@
 use reconciler_tests::{Entry, Fleet, Host, Key, SopsNix, Store};
 use serde_json::{Value, json};
 
-/// A toplevel whose activation script calls sops-nix's program with the manifest beside its entry.
+/// A toplevel whose activation script calls sops-nix's program with the manifest beside its entry, and makes accounts as
+/// NixOS does, of the document beside it.
 fn entry() -> Entry {
     Entry::custom("").toplevel(
         "let\n\
          manifest = builtins.toFile \"manifest.json\" (builtins.replaceStrings [ \"@file@\" ] [ \"${./s.json}\" ] \
          (builtins.readFile ./manifest.json));\n\
+         accounts = builtins.toFile \"users-groups.json\" (builtins.readFile ./users-groups.json);\n\
          program = derivation { name = \"sops-install-secrets\"; inherit system; builder = \"/bin/sh\"; args = [ \"-c\" \
          ''PATH=/usr/bin:/bin; mkdir -p $out/bin; echo >$out/bin/reconcile; \
          ln -s reconcile $out/bin/sops-install-secrets'' ]; };\n\
          in derivation { inherit name system; builder = \"/bin/sh\";\n\
-         script = ''\n#!/bin/sh\n[ -e \"$RECONCILER_ROOT/never\" ] && ${program}/bin/sops-install-secrets ${manifest}\n\
+         script = ''\n#!/bin/sh\n: ${accounts}\n\
+         [ -e \"$RECONCILER_ROOT/never\" ] && ${program}/bin/sops-install-secrets ${manifest}\n\
          echo x >>\"$RECONCILER_ROOT/activations\"\n'';\n\
          args = [ \"-c\" ''PATH=/usr/bin:/bin; mkdir -p $out/bin; printf %s \"$script\" >$out/bin/activate; \
          chmod +x $out/bin/activate'' ]; }",
     )
+}
+
+/// What NixOS is told of users and groups.
+fn accounts(fleet: &Fleet, names: &[&str]) {
+    let named: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+    let document = json!({"mutableUsers": true, "users": named, "groups": named});
+    fleet.write("machines/cinnabar/users-groups.json", &document.to_string());
 }
 
 /// Writes the manifest and what it names, sealed for one machine.
@@ -50,6 +60,7 @@ fn secret(name: &str, key: &str) -> Value {
 fn a_system_whose_secrets_do_not_open_is_not_switched_to() {
     let (store, fleet) = (Store::new(), Fleet::new());
     fleet.declare("cinnabar", &entry());
+    accounts(&fleet, &["root"]);
     declare(&fleet, &[secret("one", "a"), secret("two", "b")], "cinnabar");
     fleet.publish("two secrets");
     let host = Host::new(&store, &fleet, "cinnabar");
@@ -62,7 +73,11 @@ fn a_system_whose_secrets_do_not_open_is_not_switched_to() {
     declare(&fleet, &[secret("one", "a")], "electrum");
     fleet.publish("not for this machine");
     for arguments in [&["now"][..], &["plan"]] {
-        host.run(arguments).ended(14).says("one").never_says("canary-of");
+        let output = host.run(arguments).ended(14).never_says("canary-of");
+        // By the name that people know the file by, in the sentence and in the hint.
+        output
+            .says("secret one: machines/cinnabar/s.json is not encrypted to this machine")
+            .says("`sops updatekeys machines/cinnabar/s.json`");
     }
     assert_eq!(host.picture(&store), before);
 
@@ -81,4 +96,37 @@ fn a_system_whose_secrets_do_not_open_is_not_switched_to() {
     host.run(&["now"])
         .ended(0)
         .says("3 secrets of the new system open");
+}
+
+#[test]
+fn an_owner_whom_the_switch_takes_away_is_none() {
+    let (store, fleet) = (Store::new(), Fleet::new());
+    fleet.declare("cinnabar", &entry());
+    let mut owned = secret("one", "a");
+    owned["owner"] = json!("web");
+    owned["group"] = json!("web");
+    declare(&fleet, &[owned], "cinnabar");
+    accounts(&fleet, &["root", "web"]);
+    fleet.publish("a secret of web");
+    let host = Host::new(&store, &fleet, "cinnabar");
+    host.run(&["now"]).ended(0);
+
+    // As the activation of NixOS left it: web is there, and noted as declared.
+    host.write(
+        "etc/passwd",
+        "root:x:0:0::/root:/bin/sh\nweb:x:400:400::/:/bin/sh\n",
+        0o644,
+    );
+    host.write("etc/group", "root:x:0:\nweb:x:400:\n", 0o644);
+    host.write("var/lib/nixos/declarative-users", "root web", 0o644);
+    host.write("var/lib/nixos/declarative-groups", "root", 0o644);
+    accounts(&fleet, &["root"]);
+    fleet.publish("web is gone, and its secret is not");
+    host.run(&["now"])
+        .ended(14)
+        .says("secret one: the new system has no user web any more")
+        .never_says("no group web");
+    // Made by hand it stays, as long as users may be made by hand.
+    host.write("var/lib/nixos/declarative-users", "root", 0o644);
+    host.run(&["now"]).ended(0);
 }

@@ -100,7 +100,7 @@ pub(super) async fn pass(
     let mut change = known.unwrap_or_else(|| outlook.change(world, built.path().as_str(), None));
     change::compare(&mut client, &world.settings.nix.store, &mut change).await;
     drop(client);
-    manifests::open(world, built.path(), report)?;
+    manifests::open(world, revision, built.path(), report)?;
     let surface = declared.surface;
     if request.depth != Depth::Whole {
         ready::check(world, surface, built.path())?;

@@ -6,16 +6,24 @@
 //! nothing is written.
 
 use super::{PassError, Phase, Reporter, World};
+use crate::secrets::FleetTree;
+use crate::source::Revision;
 use crate::text;
 use camino::Utf8Path;
 use reconciler_vars::sops_nix::{
-    DeclaredAccounts, Installation, Manifest, ManifestFinding, Program, Reason, installations, prepare,
+    DeclaredAccounts, Installation, Manifest, ManifestFinding, Program, Reason, installations, origin,
+    prepare,
 };
-use reconciler_vars::{Accounts, Identities, IdentitySource};
+use reconciler_vars::{AccountNames, Accounts, Identities, IdentitySource};
 use std::path::{Path, PathBuf};
 
 /// Opens all of them, or names what would not be installed.
-pub(super) fn open(world: &World, toplevel: &Utf8Path, report: &mut Reporter<'_>) -> Result<(), PassError> {
+pub(super) fn open(
+    world: &World,
+    revision: Revision,
+    toplevel: &Utf8Path,
+    report: &mut Reporter<'_>,
+) -> Result<(), PassError> {
     let store = world.settings.nix.store.as_std_path();
     let found = installations(toplevel.as_std_path(), store);
     if found.is_empty() {
@@ -23,7 +31,9 @@ pub(super) fn open(world: &World, toplevel: &Utf8Path, report: &mut Reporter<'_>
     }
     report.begin(Phase::Preflight);
     let declared = DeclaredAccounts::of_toplevel(toplevel.as_std_path(), store);
-    let accounts = Accounts::system(world.settings.paths.root.as_std_path())?;
+    let root = world.settings.paths.root.as_std_path();
+    let removed = declared.removes(AccountNames::local(root)?, &AccountNames::noted(root)?);
+    let accounts = Accounts::system(root)?.without(removed);
     let (mut number, mut findings) = (0_usize, Vec::new());
     for installation in &found {
         let manifest = Manifest::read(&installation.manifest).map_err(PassError::Manifest)?;
@@ -39,13 +49,27 @@ pub(super) fn open(world: &World, toplevel: &Utf8Path, report: &mut Reporter<'_>
         }
     }
     if !findings.is_empty() {
-        return Err(PassError::Manifests(findings));
+        return Err(PassError::Manifests(known_by(world, revision, findings)));
     }
     report.done(match number {
         1 => "1 secret of the new system opens".to_owned(),
         number => format!("{} of the new system open", text::count(number, "secret")),
     });
     Ok(())
+}
+
+/// The findings with the files of the fleet in the places of those in the store, as far as they are there.
+fn known_by(world: &World, revision: Revision, findings: Vec<ManifestFinding>) -> Vec<ManifestFinding> {
+    let Ok(mirror) = world.source.mirror() else {
+        return findings;
+    };
+    let Ok(view) = mirror.tree(revision.oid()) else {
+        return findings;
+    };
+    let (tree, store) = (FleetTree(view), world.settings.nix.store.as_std_path());
+    let by_path =
+        |finding: ManifestFinding| finding.by_path(|file| origin(&tree, store, file).map(PathBuf::from));
+    findings.into_iter().map(by_path).collect()
 }
 
 /// What a finding means before the switch.

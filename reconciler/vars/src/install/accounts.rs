@@ -1,6 +1,6 @@
 //! Owns the translation of owner and group names to numbers. It must never change an account.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -59,11 +59,61 @@ pub enum UnknownAccounts {
     Defer,
 }
 
+/// Names of users and of groups.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccountNames {
+    /// Users.
+    pub users: BTreeSet<String>,
+    /// Groups.
+    pub groups: BTreeSet<String>,
+}
+
+impl AccountNames {
+    /// Whether a name is among them.
+    #[must_use]
+    pub fn has(&self, kind: AccountKind, name: &str) -> bool {
+        match kind {
+            AccountKind::User => self.users.contains(name),
+            AccountKind::Group => self.groups.contains(name),
+        }
+    }
+
+    /// The accounts of the host's own files, `etc/passwd` and `etc/group`: not those of a directory service.
+    ///
+    /// # Errors
+    /// [`AccountsError::Read`]; a missing file is an empty one.
+    pub fn local(root: &Path) -> Result<Self, AccountsError> {
+        let names = |file| Ok::<_, AccountsError>(read(&root.join(file))?.into_keys().collect());
+        Ok(Self {
+            users: names("etc/passwd")?,
+            groups: names("etc/group")?,
+        })
+    }
+
+    /// The accounts that the running NixOS declared, as it notes them for its next activation
+    /// (nixpkgs, `update-users-groups.pl`). There are none where it is no NixOS.
+    ///
+    /// # Errors
+    /// [`AccountsError::Read`]; a missing file is an empty one.
+    pub fn noted(root: &Path) -> Result<Self, AccountsError> {
+        let names = |file: &str| {
+            let text = text(&root.join("var/lib/nixos").join(file))?;
+            Ok::<_, AccountsError>(text.split_whitespace().map(str::to_owned).collect())
+        };
+        Ok(Self {
+            users: names("declarative-users")?,
+            groups: names("declarative-groups")?,
+        })
+    }
+}
+
 /// Where owner and group names are looked up.
 #[derive(Debug, Clone)]
 pub struct Accounts {
     directory: Directory,
     unknown: UnknownAccounts,
+    /// Those that are there and will be gone.
+    leaving: AccountNames,
 }
 
 #[derive(Debug, Clone)]
@@ -93,6 +143,7 @@ impl Accounts {
         Ok(Self {
             directory,
             unknown: UnknownAccounts::Refuse,
+            leaving: AccountNames::default(),
         })
     }
 
@@ -101,6 +152,7 @@ impl Accounts {
         Self {
             directory: Directory::Unprivileged,
             unknown: UnknownAccounts::Refuse,
+            leaving: AccountNames::default(),
         }
     }
 
@@ -120,6 +172,17 @@ impl Accounts {
     #[must_use]
     pub fn with_unknown(self, unknown: UnknownAccounts) -> Self {
         Self { unknown, ..self }
+    }
+
+    /// The same accounts, of which these will be gone by the time they are needed.
+    #[must_use]
+    pub fn without(self, leaving: AccountNames) -> Self {
+        Self { leaving, ..self }
+    }
+
+    /// Whether an account of this name will be gone.
+    pub(crate) fn leaves(&self, kind: AccountKind, name: &str) -> bool {
+        number(name).is_none() && self.leaving.has(kind, name)
     }
 
     pub(super) fn unknown(&self) -> UnknownAccounts {
@@ -163,20 +226,21 @@ fn number(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number| digits && *number != u32::MAX)
 }
 
+/// A missing file is an empty one.
+fn text(path: &Path) -> Result<String, AccountsError> {
+    match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        outcome => outcome.map_err(|source| AccountsError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
 /// Both files have the name first and the number third, between colons (passwd(5), group(5)).
 fn read(path: &Path) -> Result<HashMap<String, u32>, AccountsError> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(source) => {
-            return Err(AccountsError::Read {
-                path: path.to_owned(),
-                source,
-            });
-        }
-    };
     let mut accounts = HashMap::new();
-    for line in text.lines() {
+    for line in text(path)?.lines() {
         let mut fields = line.split(':');
         let (name, number) = (fields.next(), fields.nth(1).and_then(number));
         if let (Some(name), Some(number)) = (name, number) {

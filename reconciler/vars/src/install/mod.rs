@@ -25,7 +25,7 @@ pub(crate) use folder::{Folder, Ownership};
 pub(crate) use plan::Planned;
 pub(crate) use stage::write_generation;
 
-pub use accounts::{AccountKind, Accounts, AccountsError, UnknownAccounts};
+pub use accounts::{AccountKind, AccountNames, Accounts, AccountsError, UnknownAccounts};
 pub use backing::{Backing, BackingError, Filesystem};
 pub use change::{Change, ChangeKind};
 pub use error::{InstallError, InvalidLink, Operation, UnknownAccount};

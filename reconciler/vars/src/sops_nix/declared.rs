@@ -7,22 +7,45 @@ use serde::Deserialize;
 
 use super::discover::{inside, store_paths};
 use super::source::read_bounded;
-use crate::install::AccountKind;
+use crate::install::{AccountKind, AccountNames};
 
 /// The users and groups that a toplevel declares, as far as it says so in a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeclaredAccounts {
-    users: BTreeSet<String>,
-    groups: BTreeSet<String>,
+    names: AccountNames,
+    removal: Removal,
     was_found: bool,
+}
+
+/// Which accounts the switch takes away (nixpkgs, `update-users-groups.pl`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Removal {
+    /// None: userborn only locks them, systemd-sysusers and nix-darwin leave them.
+    #[default]
+    None,
+    /// Those that were declared and are no more.
+    Undeclared,
+    /// All that are not declared (`users.mutableUsers = false`).
+    Others,
 }
 
 /// What NixOS gives its two programs that make users: `update-users-groups.pl` and `userborn`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Document {
+    #[serde(rename = "mutableUsers")]
+    mutable_users: Option<bool>,
     users: Vec<Named>,
     groups: Vec<Named>,
+}
+
+/// The program that reads a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Maker {
+    /// `update-users-groups.pl`.
+    Script,
+    /// userborn.
+    Userborn,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,8 +72,11 @@ impl DeclaredAccounts {
             .filter_map(|path| read(&toplevel.join(path)))
         {
             for (_, path) in store_paths(&text, &store) {
-                if path.ends_with("users-groups.json") || path.ends_with("userborn.json") {
-                    accounts.document(read(Path::new(&path)).as_deref());
+                let text = || read(Path::new(&path));
+                if path.ends_with("users-groups.json") {
+                    accounts.document(text().as_deref(), Maker::Script);
+                } else if path.ends_with("userborn.json") {
+                    accounts.document(text().as_deref(), Maker::Userborn);
                 }
             }
             accounts.darwin(&text);
@@ -74,21 +100,40 @@ impl DeclaredAccounts {
     /// Whether it declares an account.
     #[must_use]
     pub fn has(&self, kind: AccountKind, name: &str) -> bool {
-        match kind {
-            AccountKind::User => self.users.contains(name),
-            AccountKind::Group => self.groups.contains(name),
-        }
+        self.names.has(kind, name)
     }
 
-    fn document(&mut self, text: Option<&str>) {
+    /// Which accounts the switch takes away: of those in the host's own files (`local`), and of those that its running
+    /// system declared (`noted`).
+    #[must_use]
+    pub fn removes(&self, local: AccountNames, noted: &AccountNames) -> AccountNames {
+        let AccountNames {
+            mut users,
+            mut groups,
+        } = local;
+        let goes = |declared: &BTreeSet<String>, noted: &BTreeSet<String>, name: &String| match self.removal {
+            Removal::None => false,
+            Removal::Others => !declared.contains(name),
+            Removal::Undeclared => noted.contains(name) && !declared.contains(name),
+        };
+        users.retain(|name| goes(&self.names.users, &noted.users, name));
+        groups.retain(|name| goes(&self.names.groups, &noted.groups, name));
+        AccountNames { users, groups }
+    }
+
+    fn document(&mut self, text: Option<&str>, maker: Maker) {
         let Some(document) = text.and_then(|text| serde_json::from_str::<Document>(text).ok()) else {
             return;
         };
         self.was_found = true;
-        self.users
-            .extend(document.users.into_iter().map(|user| user.name));
-        self.groups
-            .extend(document.groups.into_iter().map(|group| group.name));
+        self.removal = match (maker, document.mutable_users) {
+            (Maker::Userborn, _) => Removal::None,
+            (Maker::Script, Some(false)) => Removal::Others,
+            (Maker::Script, _) => Removal::Undeclared,
+        };
+        let names = |named: Vec<Named>| named.into_iter().map(|named| named.name);
+        self.names.users.extend(names(document.users));
+        self.names.groups.extend(names(document.groups));
     }
 
     /// sysusers.d(5): `u name …` makes a user and a group of that name, `g name …` a group.
@@ -102,12 +147,12 @@ impl DeclaredAccounts {
             match kind.trim_end_matches('!') {
                 "u" => {
                     self.was_found = true;
-                    self.groups.insert(name.clone());
-                    self.users.insert(name);
+                    self.names.groups.insert(name.clone());
+                    self.names.users.insert(name);
                 }
                 "g" => {
                     self.was_found = true;
-                    self.groups.insert(name);
+                    self.names.groups.insert(name);
                 }
                 _ => {}
             }
@@ -116,7 +161,10 @@ impl DeclaredAccounts {
 
     /// nix-darwin makes records of the directory by `dscl . -create '/Users/NAME'` and `'/Groups/NAME'`.
     fn darwin(&mut self, text: &str) {
-        for (prefix, names) in [("/Users/", &mut self.users), ("/Groups/", &mut self.groups)] {
+        for (prefix, names) in [
+            ("/Users/", &mut self.names.users),
+            ("/Groups/", &mut self.names.groups),
+        ] {
             for (at, _) in text.match_indices(prefix) {
                 let line = text.get(..at).and_then(|before| before.lines().last());
                 if !line.is_some_and(|line| line.contains("dscl . -create")) {
@@ -142,9 +190,10 @@ mod tests {
     fn every_way_to_declare_an_account() {
         let mut accounts = DeclaredAccounts::default();
         assert!(!accounts.is_known());
-        accounts.document(Some("no document"));
+        accounts.document(Some("no document"), Maker::Script);
         assert!(!accounts.is_known());
-        accounts.document(Some(r#"{"mutableUsers":true,"users":[{"name":"web","uid":null}],"groups":[{"name":"www","members":[]}]}"#));
+        let text = r#"{"mutableUsers":true,"users":[{"name":"web","uid":null}],"groups":[{"name":"www","members":[]}]}"#;
+        accounts.document(Some(text), Maker::Script);
         accounts.sysusers("# text\nu db - \"Database\" /var/db\ng! tape 7\nm db tape\n");
         accounts.darwin("dscl . -create '/Users/alice' UniqueID 501\ncp /Users/bob/x .\ndscl . -create '/Groups/staff2'\n");
         assert!(accounts.is_known());
@@ -163,5 +212,27 @@ mod tests {
         ] {
             assert_eq!(accounts.has(kind, name), expected, "{kind} {name}");
         }
+    }
+
+    #[test]
+    fn what_the_switch_takes_away_is_gone() {
+        let of = |names: &[&str]| AccountNames {
+            users: names.iter().map(|name| (*name).to_owned()).collect(),
+            groups: names.iter().map(|name| format!("{name}s")).collect(),
+        };
+        for (mutable, maker, expected) in [
+            (r#""mutableUsers":true,"#, Maker::Script, of(&["old"])),
+            ("", Maker::Script, of(&["old"])),
+            (r#""mutableUsers":false,"#, Maker::Script, of(&["by-hand", "old"])),
+            (r#""mutableUsers":false,"#, Maker::Userborn, of(&[])),
+        ] {
+            let mut accounts = DeclaredAccounts::default();
+            let text = format!(r#"{{{mutable}"users":[{{"name":"kept"}}],"groups":[{{"name":"kepts"}}]}}"#);
+            accounts.document(Some(&text), maker);
+            let removed = accounts.removes(of(&["old", "kept", "by-hand"]), &of(&["old", "kept", "of-ldap"]));
+            assert_eq!(removed, expected, "{mutable} {maker:?}");
+        }
+        let unknown = DeclaredAccounts::default();
+        assert_eq!(unknown.removes(of(&["old"]), &of(&["old"])), of(&[]));
     }
 }

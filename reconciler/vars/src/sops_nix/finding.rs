@@ -2,7 +2,7 @@
 //! value.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::link::LinkError;
 use super::manifest::Manifest;
@@ -60,6 +60,14 @@ pub enum Reason {
         kind: AccountKind,
         /// The number.
         number: i64,
+    },
+    /// Its owner or group is there, and the new system takes it away.
+    #[error("the new system has no {kind} {name} any more")]
+    Leaving {
+        /// User or group.
+        kind: AccountKind,
+        /// The name.
+        name: String,
     },
     /// Accounts could not be looked up.
     #[error(transparent)]
@@ -192,12 +200,24 @@ impl ManifestFinding {
         }
     }
 
+    /// The same with the encrypted file by another path, which people know it by.
+    #[must_use]
+    pub fn by_path(mut self, path: impl FnOnce(&Path) -> Option<PathBuf>) -> Self {
+        if let Reason::Source(error) = &mut self.reason {
+            let file = error.path_mut();
+            if let Some(path) = path(file) {
+                *file = path;
+            }
+        }
+        self
+    }
+
     /// What a person can do about it.
     pub fn hint(&self) -> Option<String> {
         let text = |text: &str| Some(text.to_owned());
         match &self.reason {
             Reason::Source(error) => source_hint(error),
-            Reason::Account { kind, name } => {
+            Reason::Account { kind, name } | Reason::Leaving { kind, name } => {
                 Some(format!("declare the {kind} {name}, or correct the entry's owner"))
             }
             Reason::ForeignSecret { name } => Some(format!(

@@ -293,6 +293,10 @@ impl Work<'_> {
                         number,
                     }),
                 Some(owner) => match self.accounts.resolve(account, owner) {
+                    Ok(Some(_)) if self.accounts.leaves(account, owner) => Err(Reason::Leaving {
+                        kind: account,
+                        name: owner.to_owned(),
+                    }),
                     Ok(Some(number)) => Ok(number),
                     Ok(None) => Err(Reason::Account {
                         kind: account,

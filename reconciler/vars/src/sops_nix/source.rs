@@ -54,6 +54,17 @@ pub enum SourceError {
     },
 }
 
+impl SourceError {
+    pub(super) fn path_mut(&mut self) -> &mut PathBuf {
+        match self {
+            Self::Read { path, .. }
+            | Self::Sops { path, .. }
+            | Self::Key { path, .. }
+            | Self::TwoFormats { path, .. } => path,
+        }
+    }
+}
+
 /// The opened files.
 #[derive(Debug)]
 pub(super) struct Sources<'a> {
