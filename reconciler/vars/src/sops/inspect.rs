@@ -61,8 +61,10 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, SopsError> {
     if let Some(data) = data.and_then(Node::as_str).filter(|data| !data.is_empty()) {
         sealed("data", data)?;
     }
-    let mut inspection = Inspection::default();
-    inspection.groups = metadata.groups.len();
+    let mut inspection = Inspection {
+        groups: metadata.groups.len(),
+        ..Inspection::default()
+    };
     for group in metadata.groups {
         inspection.take(group)?;
     }
