@@ -83,6 +83,7 @@ pub trait Tree {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, TreeError>;
 
     /// The entries of the directory at `path`, in any order; empty where no directory is.
+    /// The empty path is the directory of the fleet itself.
     ///
     /// # Errors
     /// [`TreeError`] when the directory is there and cannot be read.
@@ -179,7 +180,11 @@ impl Tree for DirectoryTree {
             path: path.to_owned(),
             source,
         };
-        let Some(place) = self.locate(path)? else {
+        let place = match path {
+            "" => Some(self.root.clone()),
+            path => self.locate(path)?,
+        };
+        let Some(place) = place else {
             return Ok(Vec::new());
         };
         match place.symlink_metadata() {
