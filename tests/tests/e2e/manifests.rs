@@ -20,7 +20,7 @@ fn entry() -> Entry {
          [ -e \"$RECONCILER_ROOT/never\" ] && ${program}/bin/sops-install-secrets ${manifest}\n\
          echo x >>\"$RECONCILER_ROOT/activations\"\n'';\n\
          args = [ \"-c\" ''PATH=/usr/bin:/bin; mkdir -p $out/bin; printf %s \"$script\" >$out/bin/activate; \
-         chmod +x $out/bin/activate'' ]; }",
+         chmod +x $out/bin/activate; cp $out/bin/activate $out/activate'' ]; }",
     )
 }
 

@@ -1,10 +1,8 @@
 //! The program that sops-nix calls: what it installs, what it names, and what it never does. `sops_nix_calls.rs` has
 //! what is around that.
 
-use reconciler_tests::{Key, SopsNix, is_root, run, tool};
+use reconciler_tests::{Key, SopsNix, is_root};
 use serde_json::{Value, json};
-use std::process::Command;
-use std::time::Duration;
 
 /// Stands in every value: no output may have it.
 pub(crate) const CANARY: &str = "canary-5f1c";

@@ -2,7 +2,7 @@
 //! validates, the arguments.
 
 use crate::sops_nix::{CANARY, folder, placeholder, with};
-use reconciler_tests::{Key, run, tool};
+use reconciler_tests::{run, tool};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::Duration;
