@@ -125,9 +125,13 @@ fn block_on<T>(future: impl Future<Output = T>) -> Option<T> {
     runtime.block_on(async { timeout(HANG, future).await.ok() })
 }
 
+/// The first two turns are the greeting. They are one here, as the client says most of its own part at once.
 async fn connect(turns: Vec<Vec<u8>>) -> Result<Client, ConnectError> {
+    let mut turns = VecDeque::from(turns);
+    let greeting = turns.drain(..turns.len().min(2)).collect::<Vec<_>>().concat();
+    turns.push_front(greeting);
     let daemon = Daemon(Arc::new(Mutex::new(Script {
-        turns: turns.into(),
+        turns,
         ..Script::default()
     })));
     Client::greet(
