@@ -17,6 +17,10 @@
 #   deny       advisories, licences and sources of the dependencies (cargo-deny)
 #   house      the project's own rules for its files
 #
+# Only when it is asked for by name, since it takes long and some 4 GB of disk:
+#
+#   darwin     the workspace is compiled and linked for Apple silicon (tests/darwin/cross; root)
+#
 # Variables: CARGO_TARGET_DIR; RECONCILE_TEST_TOOLS, the folder with sops, which is built there if missing;
 # FUZZ_SECONDS.
 set -eu
@@ -38,11 +42,12 @@ target=${CARGO_TARGET_DIR:-target}
 debug=$(realpath -m "$target")/debug
 
 known="fmt clippy unit daemons e2e systemd demo doc fuzz property deny house"
+optional="darwin"
 for name; do
-    case " $known " in
+    case " $known $optional " in
     *" $name "*) ;;
     *)
-        echo "there is no lane $name; there are: $known" >&2
+        echo "there is no lane $name; there are: $known $optional" >&2
         exit 2
         ;;
     esac
@@ -58,7 +63,7 @@ if wanted unit || wanted e2e; then install_sops || true; fi
 if wanted unit; then install_ssh_to_age || true; install_age || true; fi
 
 describe() { sed -n "s/^#   $1  *//p" tests/run.sh; }
-for name in $known; do
+for name in $known ${lanes:+$optional}; do
     if wanted "$name"; then lane "$name" "$(describe "$name")"; fi
 done
 close

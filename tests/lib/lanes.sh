@@ -121,6 +121,16 @@ lane_property() {
     tests -p reconciler --lib -- transaction source::pkt_line source::advertisement
 }
 
+# What stands under cfg(target_os = "macos") is compiled here and nowhere else.
+lane_darwin() {
+    can_be_root || skip "only root can make the chroot that this is built in, and there is no sudo"
+    command -v apt-get >/dev/null || skip "there is no apt here to make a chroot with"
+    command -v python3 >/dev/null || skip "there is no Python here to unpack zig with"
+    set --
+    [ "$(id -u)" = 0 ] || set -- sudo --preserve-env=DARWIN_CROSS_ROOT,RECONCILE_TEST_CACHE,XDG_CACHE_HOME,HOME
+    timeout -k 10 5400 nice -n 10 "$@" tests/darwin/cross
+}
+
 lane_deny() {
     command -v cargo-deny >/dev/null || skip "there is no cargo-deny: cargo install cargo-deny"
     cargo deny --locked --workspace check

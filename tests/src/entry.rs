@@ -18,6 +18,8 @@ pub enum Class {
     Darwin,
     /// A toplevel by system-manager's contract.
     SystemManager,
+    /// Generations by home-manager's contract.
+    HomeManager,
 }
 
 /// An entry of `reconciler.machines`.
@@ -68,6 +70,23 @@ impl Entry {
         Entry::of(Class::SystemManager, "").built_by(
             "engine=${../../classes/system-manager} declared=${./root}\n. ${../../classes/system-manager/build}\n",
         )
+    }
+
+    /// A machine of the class `home-manager`: its folder `root/users` has a folder a user, with `home`, `agents`,
+    /// `forced`, `fault`.
+    #[must_use]
+    pub fn home_manager() -> Entry {
+        let toplevel = "let
+    run = name: script: derivation {
+      inherit name system; builder = \"/bin/sh\"; args = [ \"-c\" (\"PATH=/usr/bin:/bin\\n\" + script) ];
+    };
+    generation = user: run \"home-manager-generation\" ''
+      user=${user} script=${../../classes/home-manager} declared=${./root/users + \"/${user}\"}
+      . $script/build
+    '';
+    link = user: \"mkdir -p $out/users; ln -s ${generation user} $out/users/${user}\\n\";
+  in run \"home-manager-users\" (builtins.concatStringsSep \"\" (map link (builtins.attrNames (builtins.readDir ./root/users))))";
+        Entry::of(Class::HomeManager, toplevel)
     }
 
     fn of(class: Class, toplevel: &str) -> Entry {
@@ -125,6 +144,7 @@ impl Entry {
             Class::Custom => "custom",
             Class::Darwin => "darwin",
             Class::SystemManager => "system-manager",
+            Class::HomeManager => "home-manager",
         };
         let tags = self
             .tags

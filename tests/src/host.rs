@@ -63,6 +63,12 @@ impl Host {
         std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
+    /// The folder of programs that come before the host's own.
+    #[must_use]
+    pub fn tools(&self) -> PathBuf {
+        self.tools.path().join("bin")
+    }
+
     /// Lets the host have a systemd: its mark, and a `systemctl` with a memory.
     pub fn with_systemd(&self) {
         self.install("systemctl");
@@ -129,6 +135,25 @@ impl Host {
     #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Output {
         run(self.command().args(arguments), LIMIT)
+    }
+
+    /// Runs `reconcile` as another user, to whom everything of the host is given; only root can.
+    #[track_caller]
+    pub fn run_as(&self, id: u32, arguments: &[&str]) -> Output {
+        give(self.root(), id);
+        // Where the tests were built others may not look.
+        let binary = self.tools().join("reconcile");
+        if !binary.exists() {
+            std::fs::copy(reconcile(), &binary).unwrap();
+        }
+        let mut command = Command::new(tool("setpriv"));
+        command
+            .args([format!("--reuid={id}"), format!("--regid={id}")])
+            .args(["--clear-groups", "--"])
+            .arg(binary)
+            .args(arguments);
+        self.environment(&mut command);
+        run(&mut command, LIMIT)
     }
 
     /// Runs `reconcile` in a mount namespace of its own, after a shell command that mounts things there; only
@@ -228,5 +253,17 @@ impl Host {
         );
         std::fs::write(&wrapper, script).unwrap();
         std::fs::set_permissions(wrapper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+/// Gives a folder to a user, with everything below it.
+fn give(folder: &Path, id: u32) {
+    std::os::unix::fs::lchown(folder, Some(id), Some(id)).unwrap();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            give(&entry.path(), id);
+        } else {
+            std::os::unix::fs::lchown(entry.path(), Some(id), Some(id)).unwrap();
+        }
     }
 }

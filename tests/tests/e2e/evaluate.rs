@@ -122,12 +122,6 @@ fn a_toplevel_that_cannot_be_built() {
 }
 
 #[test]
-fn a_class_that_is_not_activated() {
-    let entry = Entry::darwin().system(SYSTEM);
-    Stage::new().refuses_entry(&entry, 13, &["cinnabar is of class darwin"], None);
-}
-
-#[test]
 fn an_entry_for_another_system() {
     let entry = Entry::nixos().system("riscv64-linux");
     Stage::new().refuses_entry(&entry, 13, &["declared for riscv64-linux", SYSTEM], None);

@@ -52,6 +52,8 @@ impl Handle {
             Supervisor::Detached => Handle::Detached(None),
             #[cfg(target_os = "linux")]
             Supervisor::Systemd => Handle::Unit(Systemd::among(folders), unit.to_owned()),
+            #[cfg(target_os = "linux")]
+            Supervisor::UsersSystemd => Handle::Unit(Systemd::of_user(folders), unit.to_owned()),
         }
     }
 

@@ -52,6 +52,14 @@ pub(super) enum Start {
 #[derive(Debug)]
 pub(super) struct Systemd {
     folders: Vec<PathBuf>,
+    instance: Instance,
+}
+
+/// Whose systemd it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Instance {
+    System,
+    User,
 }
 
 impl Systemd {
@@ -59,6 +67,15 @@ impl Systemd {
     pub(super) fn among(folders: &[PathBuf]) -> Systemd {
         Systemd {
             folders: folders.to_vec(),
+            instance: Instance::System,
+        }
+    }
+
+    /// The one of the user that this process runs as.
+    pub(super) fn of_user(folders: &[PathBuf]) -> Systemd {
+        Systemd {
+            folders: folders.to_vec(),
+            instance: Instance::User,
         }
     }
 
@@ -193,7 +210,13 @@ impl Systemd {
 
     fn command(&self, tool: &'static str, limit: Duration) -> Command {
         // One that is missing fails to start, by its name.
-        Command::new(locate(tool, &self.folders).unwrap_or_else(|| tool.into()), limit)
+        let command = Command::new(locate(tool, &self.folders).unwrap_or_else(|| tool.into()), limit);
+        match self.instance {
+            Instance::System => command,
+            Instance::User => command
+                .arg("--user")
+                .env("XDG_RUNTIME_DIR", crate::host::users_runtime()),
+        }
     }
 }
 

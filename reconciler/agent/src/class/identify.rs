@@ -33,6 +33,7 @@ pub fn identify(toplevel: &Utf8Path, class: Class, system: &str) -> Result<(), I
     let needed: &[&'static str] = match class {
         Class::Nixos => &["nixos-version", "bin/switch-to-configuration"],
         Class::Darwin => &["systemConfig", "activate"],
+        Class::HomeManager if toplevel.join("users").is_dir() => return homes(toplevel),
         Class::HomeManager => &["gen-version", "activate"],
         Class::SystemManager => &["bin/activate", "services/services.json", "etcFiles/etcFiles.json"],
         Class::Custom => &["bin/activate"],
@@ -55,6 +56,35 @@ pub fn identify(toplevel: &Utf8Path, class: Class, system: &str) -> Result<(), I
             found: found.trim().to_owned(),
             expected: system.to_owned(),
         });
+    }
+    Ok(())
+}
+
+/// A toplevel of several homes has a generation of home-manager for each.
+fn homes(toplevel: &Utf8Path) -> Result<(), IdentifyError> {
+    let users = toplevel
+        .join("users")
+        .read_dir_utf8()
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut users = users.peekable();
+    let missing = |missing, toplevel: &Utf8Path| {
+        Err(IdentifyError::Missing {
+            toplevel: toplevel.to_owned(),
+            class: Class::HomeManager,
+            missing,
+        })
+    };
+    if users.peek().is_none() {
+        return missing("users/<user>", toplevel);
+    }
+    for user in users {
+        for needed in ["gen-version", "activate"] {
+            if !user.path().join(needed).exists() {
+                return missing(needed, user.path());
+            }
+        }
     }
     Ok(())
 }

@@ -100,16 +100,25 @@ impl Leaf {
     }
 }
 
-/// Every file and link below a folder, by its path from there; folders that are links are entered, as the store
-/// composes folders of such.
-pub(super) fn files_below(folder: &Utf8Path) -> io::Result<Vec<Utf8PathBuf>> {
+/// What is done with a link that leads to a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Links {
+    /// It is entered, as the store composes folders of such.
+    Entered,
+    /// It is a file like others.
+    Kept,
+}
+
+/// Every file and link below a folder, by its path from there.
+pub(super) fn files_below(folder: &Utf8Path, links: Links) -> io::Result<Vec<Utf8PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![Utf8PathBuf::new()];
     while let Some(below) = folders.pop() {
         for entry in folder.join(&below).read_dir_utf8()? {
             let entry = entry?;
             let name = below.join(entry.file_name());
-            if folder.join(&name).is_dir() {
+            let enters = links == Links::Entered || entry.file_type()?.is_dir();
+            if enters && folder.join(&name).is_dir() {
                 folders.push(name);
             } else {
                 files.push(name);
@@ -227,8 +236,12 @@ mod tests {
         replace_link(&root.join("a/linked"), &root.join("elsewhere")).unwrap();
         replace_link(&root.join("a/dangling"), &root.join("nowhere")).unwrap();
         assert_eq!(
-            files_below(&root.join("a")).unwrap(),
+            files_below(&root.join("a"), Links::Entered).unwrap(),
             ["b/one", "dangling", "linked/two"]
+        );
+        assert_eq!(
+            files_below(&root.join("a"), Links::Kept).unwrap(),
+            ["b/one", "dangling", "linked"]
         );
     }
 }

@@ -2,6 +2,8 @@
 
 mod amiss;
 mod custom;
+mod darwin;
+mod home_manager;
 mod identify;
 mod leaf;
 mod nixos;
@@ -11,6 +13,7 @@ mod surface;
 mod system_manager;
 
 pub use amiss::{Amiss, Weight};
+pub use home_manager::{Home, current_of, homes};
 pub use identify::{IdentifyError, identify};
 pub use leaf::{Declared, Leaf};
 pub use obstacle::Obstacle;

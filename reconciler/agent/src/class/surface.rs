@@ -1,6 +1,6 @@
 //! The one surface of every class that this agent activates.
 
-use super::{Amiss, Class, Obstacle, Site, custom, nixos, system_manager};
+use super::{Amiss, Class, Obstacle, Site, custom, darwin, home_manager, nixos, system_manager};
 use crate::config::{NixSettings, Paths};
 use crate::durable::DurableError;
 use crate::process::Exit;
@@ -34,6 +34,21 @@ pub struct Invocation {
     pub unit: String,
 }
 
+/// As a person would type it: variables, program, arguments; without what every shell has.
+impl std::fmt::Display for Invocation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let own = |name: &str| matches!(name, "PATH" | "LANG");
+        for (name, value) in self.environment.iter().filter(|(name, _)| !own(name)) {
+            write!(f, "{name}={value} ")?;
+        }
+        write!(f, "{}", self.program)?;
+        for argument in &self.arguments {
+            write!(f, " {argument}")?;
+        }
+        Ok(())
+    }
+}
+
 /// What the exit of an activation means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judgement {
@@ -57,11 +72,15 @@ pub enum BootEntry {
     Missing,
 }
 
-/// A class that this agent activates.
+/// A class, as the transaction knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Surface {
     /// NixOS.
     Nixos,
+    /// nix-darwin.
+    Darwin,
+    /// home-manager, for one or several users.
+    HomeManager,
     /// system-manager, on a Linux that is not NixOS.
     SystemManager,
     /// A toplevel with a `bin/activate`.
@@ -69,14 +88,15 @@ pub enum Surface {
 }
 
 impl Surface {
-    /// The surface of a class; none where this version does not activate it.
+    /// The surface of a class.
     #[must_use]
-    pub fn of(class: Class) -> Option<Surface> {
+    pub fn of(class: Class) -> Surface {
         match class {
-            Class::Nixos => Some(Surface::Nixos),
-            Class::Custom => Some(Surface::Custom),
-            Class::SystemManager => Some(Surface::SystemManager),
-            Class::Darwin | Class::HomeManager => None,
+            Class::Nixos => Surface::Nixos,
+            Class::Darwin => Surface::Darwin,
+            Class::HomeManager => Surface::HomeManager,
+            Class::SystemManager => Surface::SystemManager,
+            Class::Custom => Surface::Custom,
         }
     }
 
@@ -85,6 +105,8 @@ impl Surface {
     pub fn class(self) -> Class {
         match self {
             Surface::Nixos => Class::Nixos,
+            Surface::Darwin => Class::Darwin,
+            Surface::HomeManager => Class::HomeManager,
             Surface::SystemManager => Class::SystemManager,
             Surface::Custom => Class::Custom,
         }
@@ -95,19 +117,24 @@ impl Surface {
     pub fn profile(self, nix: &NixSettings, paths: &Paths) -> Utf8PathBuf {
         paths.profile.clone().unwrap_or_else(|| match self {
             Surface::Nixos => nixos::profile(nix),
+            Surface::Darwin => darwin::profile(nix),
+            Surface::HomeManager => home_manager::profile(nix, paths),
             Surface::SystemManager => system_manager::profile(nix),
             Surface::Custom => custom::profile(nix),
         })
     }
 
-    /// The command for one action; none where the class has no such step.
+    /// The commands for one action, to be run one after the other; none where the class has no such step.
     #[must_use]
-    pub fn invocation(self, toplevel: &Utf8Path, action: Action) -> Option<Invocation> {
-        match self {
+    pub fn invocations(self, site: &Site<'_>, toplevel: &Utf8Path, action: Action) -> Vec<Invocation> {
+        let only = match self {
             Surface::Nixos => Some(nixos::invocation(toplevel, action)),
+            Surface::Darwin => darwin::invocation(toplevel, action),
+            Surface::HomeManager => return home_manager::invocations(site, toplevel, action),
             Surface::SystemManager => system_manager::invocation(toplevel, action),
             Surface::Custom => custom::invocation(toplevel, action),
-        }
+        };
+        only.into_iter().collect()
     }
 
     /// The command that tells what an activation would do, and does nothing; none where the class has no such
@@ -116,7 +143,7 @@ impl Surface {
     pub fn dry_run(self, toplevel: &Utf8Path) -> Option<Invocation> {
         match self {
             Surface::Nixos => Some(nixos::dry_run(toplevel)),
-            Surface::SystemManager | Surface::Custom => None,
+            Surface::Darwin | Surface::HomeManager | Surface::SystemManager | Surface::Custom => None,
         }
     }
 
@@ -125,6 +152,8 @@ impl Surface {
     pub fn judge(self, exit: Exit, log: &str) -> Judgement {
         match self {
             Surface::Nixos => nixos::judge(exit, log),
+            Surface::Darwin => darwin::judge(exit, log),
+            Surface::HomeManager => home_manager::judge(exit),
             Surface::SystemManager => system_manager::judge(exit, log),
             Surface::Custom => custom::judge(exit),
         }
@@ -135,6 +164,8 @@ impl Surface {
     pub fn current(self, paths: &Paths, profile: &Utf8Path) -> Option<Utf8PathBuf> {
         match self {
             Surface::Nixos => nixos::current(paths),
+            Surface::Darwin => darwin::current(paths, profile),
+            Surface::HomeManager => home_manager::current(paths, profile),
             // Its profile is set only after everything of it was seen to be in place.
             Surface::SystemManager | Surface::Custom => custom::current(profile),
         }
@@ -144,8 +175,19 @@ impl Surface {
     #[must_use]
     pub fn obstacles(self, site: &Site<'_>, toplevel: &Utf8Path) -> Vec<Obstacle> {
         match self {
+            Surface::Darwin => darwin::obstacles(site, toplevel),
+            Surface::HomeManager => home_manager::obstacles(site, toplevel),
             Surface::SystemManager => system_manager::obstacles(site, toplevel),
             Surface::Nixos | Surface::Custom => Vec::new(),
+        }
+    }
+
+    /// What an activation that changes nothing says against a toplevel; asked where nothing plainly stands in its
+    /// way.
+    pub async fn rehearse(self, site: &Site<'_>, toplevel: &Utf8Path) -> Vec<Obstacle> {
+        match self {
+            Surface::HomeManager => home_manager::dry_run(site, toplevel).await,
+            Surface::Nixos | Surface::Darwin | Surface::SystemManager | Surface::Custom => Vec::new(),
         }
     }
 
@@ -153,7 +195,7 @@ impl Surface {
     pub fn before(self, site: &Site<'_>) -> Result<(), DurableError> {
         match self {
             Surface::SystemManager => system_manager::before(site),
-            Surface::Nixos | Surface::Custom => Ok(()),
+            Surface::Nixos | Surface::Darwin | Surface::HomeManager | Surface::Custom => Ok(()),
         }
     }
 
@@ -166,7 +208,15 @@ impl Surface {
     ) -> Result<(), DurableError> {
         match self {
             Surface::SystemManager => system_manager::own_up(site, toplevel, since),
-            Surface::Nixos | Surface::Custom => Ok(()),
+            Surface::Nixos | Surface::Darwin | Surface::HomeManager | Surface::Custom => Ok(()),
+        }
+    }
+
+    /// What an activation leaves undone and the agent does after it.
+    pub async fn mend(self, site: &Site<'_>, toplevel: &Utf8Path) {
+        match self {
+            Surface::Darwin => darwin::mend(site, toplevel).await,
+            Surface::Nixos | Surface::HomeManager | Surface::SystemManager | Surface::Custom => {}
         }
     }
 
@@ -174,17 +224,33 @@ impl Surface {
     /// itself. Classes whose activation can be believed have nothing to add.
     pub async fn amiss(self, site: &Site<'_>, toplevel: &Utf8Path) -> Vec<Amiss> {
         match self {
+            Surface::Darwin => darwin::amiss(site, toplevel).await,
+            Surface::HomeManager => home_manager::amiss(site, toplevel).await,
             Surface::SystemManager => system_manager::amiss(site, toplevel).await,
             Surface::Nixos | Surface::Custom => Vec::new(),
         }
     }
 
-    /// A root of the garbage collector that others expect to lead where the profile does.
-    #[must_use]
-    pub fn companion_root(self, nix: &NixSettings) -> Option<Utf8PathBuf> {
+    /// Lets whatever else others expect to lead where the profile does follow it. An error says what did not.
+    pub async fn follow_profile(self, site: &Site<'_>, toplevel: &Utf8Path) -> Result<(), String> {
         match self {
-            Surface::SystemManager => Some(system_manager::root(nix)),
-            Surface::Nixos | Surface::Custom => None,
+            Surface::HomeManager => home_manager::follow_profile(site, toplevel).await,
+            Surface::SystemManager => {
+                system_manager::follow_profile(site.nix, toplevel);
+                Ok(())
+            }
+            Surface::Nixos | Surface::Darwin | Surface::Custom => Ok(()),
+        }
+    }
+
+    /// Whether a toplevel is what runs now.
+    #[must_use]
+    pub fn runs(self, paths: &Paths, profile: &Utf8Path, toplevel: &Utf8Path) -> bool {
+        match self {
+            Surface::HomeManager => home_manager::runs(paths, toplevel),
+            Surface::Nixos | Surface::Darwin | Surface::SystemManager | Surface::Custom => {
+                self.current(paths, profile).as_deref() == Some(toplevel)
+            }
         }
     }
 
@@ -192,7 +258,7 @@ impl Surface {
     /// which is set only after its probes.
     #[must_use]
     pub fn shows_what_runs(self) -> bool {
-        self == Surface::Nixos
+        matches!(self, Surface::Nixos | Surface::Darwin | Surface::HomeManager)
     }
 
     /// Whether it is the boot loader that decides what runs after a reboot.
@@ -206,7 +272,9 @@ impl Surface {
     pub fn boot_entry(self, paths: &Paths, toplevel: &Utf8Path) -> BootEntry {
         match self {
             Surface::Nixos => nixos::boot_entry(paths, toplevel),
-            Surface::SystemManager | Surface::Custom => BootEntry::Unverified,
+            Surface::Darwin | Surface::HomeManager | Surface::SystemManager | Surface::Custom => {
+                BootEntry::Unverified
+            }
         }
     }
 }

@@ -3,11 +3,11 @@
 //! The contract is that of numtide/system-manager: `etcFiles/etcFiles.json` and `services/services.json` of the
 //! toplevel, `system-manager-state.json` of the host. The engine logs what goes wrong and ends with 0 all the same.
 
-use super::leaf::files_below;
+use super::leaf::{Links, files_below};
 use super::{Action, Amiss, Declared, Invocation, Judgement, Leaf, Obstacle, Site};
 use crate::config::NixSettings;
 use crate::durable::{self, DurableError, Lasting};
-use crate::host::unit_states;
+use crate::host::{systemctl, unit_states};
 use crate::process::Exit;
 use crate::transaction::{Failure, Health};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -78,9 +78,13 @@ pub(super) fn profile(nix: &NixSettings) -> Utf8PathBuf {
     nix.state.join("profiles/system-manager-profiles/system-manager")
 }
 
-/// The root that the engine's own `register` keeps beside the profile.
-pub(super) fn root(nix: &NixSettings) -> Utf8PathBuf {
-    nix.state.join("gcroots/system-manager-current")
+/// The root that the engine's own `register` keeps beside the profile. The agent has one of its own: what fails
+/// here is told only.
+pub(super) fn follow_profile(nix: &NixSettings, toplevel: &Utf8Path) {
+    let root = nix.state.join("gcroots/system-manager-current");
+    if let Err(error) = durable::replace_link(&root, toplevel) {
+        tracing::warn!("{error}");
+    }
 }
 
 pub(super) fn invocation(toplevel: &Utf8Path, action: Action) -> Option<Invocation> {
@@ -159,7 +163,9 @@ fn planned(site: &Site<'_>, toplevel: &Utf8Path) -> Result<(Vec<Planned>, Vec<Am
     let declared: EtcFiles = read(&path)?;
     let etc = site.paths.host("/etc");
     let (mut files, mut unknown) = (Vec::new(), Vec::new());
-    for name in files_below(&declared.static_env).map_err(|error| unreadable(error.to_string()))? {
+    for name in
+        files_below(&declared.static_env, Links::Entered).map_err(|error| unreadable(error.to_string()))?
+    {
         let source = declared.static_env.join(&name);
         let replaces = declared
             .entries
@@ -241,7 +247,7 @@ async fn units(site: &Site<'_>, toplevel: &Utf8Path) -> Vec<Amiss> {
     if names.is_empty() || !site.paths.host("/run/systemd/system").is_dir() {
         return Vec::new();
     }
-    let states = match unit_states(site.folders, &site.environment(), &names).await {
+    let states = match unit_states(&systemctl(site.folders, &site.environment()), &names).await {
         Ok(states) => states,
         Err(error) => {
             return vec![Amiss::Undeclared {

@@ -47,6 +47,18 @@ pub(super) fn runner(
     Ok(Outcome::Converged)
 }
 
+/// Returns only where the program could not be started.
+pub(super) fn turn_into(user: &str, uid: u32, gid: u32, command: &[String]) -> Result<Outcome, CliError> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Ok(Outcome::Usage);
+    };
+    Err(CliError::Become {
+        user: user.to_owned(),
+        program: program.clone(),
+        source: crate::host::become_person(user, uid, gid, program, arguments),
+    })
+}
+
 pub(super) fn pass(context: &Context) -> Result<Outcome, CliError> {
     block_on(async {
         let mut world = context.world()?;

@@ -87,6 +87,18 @@ pub(super) enum Verb {
     /// Fetch in a process of its own
     #[command(hide = true)]
     GitTransport,
+    /// Run a program as another user
+    #[command(hide = true)]
+    Become {
+        #[arg(long)]
+        user: String,
+        #[arg(long)]
+        uid: u32,
+        #[arg(long)]
+        gid: u32,
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
     /// Run one activation in a session of its own
     #[command(hide = true)]
     ActivationRunner {

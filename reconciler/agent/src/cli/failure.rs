@@ -43,6 +43,13 @@ pub(super) enum CliError {
     Runner(#[from] RunnerError),
     #[error("cannot publish the fleet")]
     Publish(#[from] PublishFailure),
+    #[error("cannot run {program} as {user}")]
+    Become {
+        user: String,
+        program: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("there is no generation {number}; `reconcile history` lists those that are")]
     NoGeneration { number: u64 },
     #[error("there is no earlier generation to go back to")]
@@ -133,6 +140,7 @@ impl CliError {
             | CliError::Worker(_)
             | CliError::Stopped
             | CliError::Runner(_)
+            | CliError::Become { .. }
             | CliError::Mirror(_)
             | CliError::Daemon(_)
             | CliError::Durable(_)

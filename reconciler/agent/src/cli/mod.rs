@@ -89,6 +89,12 @@ fn run(arguments: Arguments, style: style::Style) -> Result<crate::exit::Outcome
         Verb::Init(options) => init::run(&context, &options),
         Verb::Publish(options) => publish::run(&context, &options),
         Verb::Reference { page } => reference::run(page),
+        Verb::Become {
+            user,
+            uid,
+            gid,
+            command,
+        } => agent::turn_into(&user, uid, gid, &command),
         Verb::ActivationRunner {
             started,
             log,

@@ -8,7 +8,7 @@ use super::store::{self, Share};
 use super::{declared, etc, systemd};
 use crate::class::{Site, Surface};
 use crate::config::Settings;
-use crate::host::{self, Supervisor};
+use crate::host;
 use crate::journal::{Generation, Journal, JournalError};
 use crate::nix::Profile;
 use crate::pass::secrets_root;
@@ -170,9 +170,10 @@ async fn units_of(settings: &Settings, site: &Site<'_>, report: &mut Report) {
         return;
     }
     report.items.extend(systemd::overrides(&settings.paths));
-    match host::supervisor(&settings.paths.root) {
-        Supervisor::Systemd => report.take(Kind::FailedUnit, systemd::units(site.folders).await),
-        Supervisor::Detached => report.skip(Kind::FailedUnit, "systemd does not run there"),
+    if host::supervisor(&settings.paths.root).restarts_units() {
+        report.take(Kind::FailedUnit, systemd::units(site.folders).await);
+    } else {
+        report.skip(Kind::FailedUnit, "systemd does not run there");
     }
 }
 

@@ -1,15 +1,20 @@
-//! Linux: the boot id, the supervisor, bounds on a process.
+//! Linux: the boot id, the supervisor, bounds on a process, becoming another user.
 
 use crate::process::Command;
 use camino::Utf8Path;
+use std::ffi::CString;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::time::Duration;
+use unix::unistd::{Gid, Uid, geteuid, initgroups, setgid, setuid};
 
 /// What starts a process that outlives the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Supervisor {
     /// systemd is PID 1 and runs it in a transient unit.
     Systemd,
+    /// The agent is a user's own, and that user's systemd runs it.
+    UsersSystemd,
     /// Nobody: it is a child in a session of its own.
     Detached,
 }
@@ -27,9 +32,37 @@ impl Supervisor {
 pub fn supervisor(root: &Utf8Path) -> Supervisor {
     // What sd_booted(3) looks at.
     if root == "/" && Path::new("/run/systemd/system").is_dir() {
-        Supervisor::Systemd
+        if geteuid().is_root() {
+            Supervisor::Systemd
+        } else if Path::new(&users_runtime()).join("systemd/private").exists() {
+            Supervisor::UsersSystemd
+        } else {
+            Supervisor::Detached
+        }
     } else {
         Supervisor::Detached
+    }
+}
+
+/// The runtime directory of the user that this process runs as, where pam_systemd makes it.
+#[must_use]
+pub fn users_runtime() -> String {
+    format!("/run/user/{}", geteuid())
+}
+
+/// Turns this process into a program that runs as another user, with that user's groups. Returns only why not.
+#[must_use]
+pub fn become_person(name: &str, uid: u32, gid: u32, program: &str, arguments: &[String]) -> std::io::Error {
+    let turn = || -> Result<(), std::io::Error> {
+        let group = Gid::from_raw(gid);
+        initgroups(&CString::new(name)?, group)?;
+        setgid(group)?;
+        setuid(Uid::from_raw(uid))?;
+        Ok(())
+    };
+    match turn() {
+        Ok(()) => std::process::Command::new(program).args(arguments).exec(),
+        Err(error) => error,
     }
 }
 

@@ -72,24 +72,27 @@ impl UnitState {
     }
 }
 
-/// Asks systemd's own instance how units are; in the order of their names.
-pub async fn unit_states(
-    folders: &[PathBuf],
-    environment: &[(String, String)],
-    names: &[String],
-) -> Result<Vec<UnitState>, SystemctlError> {
+/// `systemctl` of the system's own systemd, as [`unit_states`] takes it.
+#[must_use]
+pub fn systemctl(folders: &[PathBuf], environment: &[(String, String)]) -> Command {
+    // One that is missing fails to start, by its name.
+    let program = locate("systemctl", folders).unwrap_or_else(|| "systemctl".into());
+    let command = Command::new(program, LIMIT);
+    environment
+        .iter()
+        .fold(command, |command, (name, value)| command.env(name, value))
+}
+
+/// Asks how units are, in the order of their names; `systemctl` says whom, with everything before its verb.
+pub async fn unit_states(systemctl: &Command, names: &[String]) -> Result<Vec<UnitState>, SystemctlError> {
     let mut states = Vec::with_capacity(names.len());
     for names in names.chunks(AT_ONCE) {
-        // One that is missing fails to start, by its name.
-        let program = locate("systemctl", folders).unwrap_or_else(|| "systemctl".into());
-        let mut command = Command::new(program, LIMIT)
+        let command = systemctl
+            .clone()
             .arg("show")
             .arg(format!("--property={PROPERTIES}"))
             .arg("--")
             .args(names);
-        for (name, value) in environment {
-            command = command.env(name, value);
-        }
         let finished = command.run(&mut |_| {}).await.map_err(SystemctlError::Run)?;
         if finished.exit != Exit::Code(0) {
             return Err(SystemctlError::Refused {

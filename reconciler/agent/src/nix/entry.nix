@@ -132,7 +132,7 @@ let
 
   # ---- The machine: the first of these outputs that declares it.
 
-  # home-manager names a configuration `user`, or `user@host`.
+  # home-manager names a configuration `user`, or `user@host`; of the latter a host may have several.
   homeNames = builtins.filter
     (name: name == machine || builtins.match ".*@(.*)" name == [ machine ])
     (builtins.attrNames (outputs.homeConfigurations or { }));
@@ -154,21 +154,43 @@ let
     else if outputs ? clan.darwinConfigurations.${machine} then
       # The templates of clan-core export no `darwinConfigurations`.
       darwin "clan-darwin" outputs.clan.darwinConfigurations.${machine}
-    else if builtins.length homeNames == 1 then
-      let configuration = outputs.homeConfigurations.${builtins.head homeNames}; in {
+    else if homeNames != [ ] then
+      let
+        configurations = map (name: outputs.homeConfigurations.${name}) homeNames;
+        first = builtins.head configurations;
+      in {
         kind = "home-manager";
         class = "home-manager";
-        system = systemOf configuration;
-        toplevel = configuration.activationPackage or null;
+        system = systemOf first;
+        # Says whose each home is, which a generation does not.
+        toplevel =
+          if builtins.all (configuration: configuration ? activationPackage) configurations then
+            first.pkgs.linkFarm "home-manager-users" (map
+              (configuration: {
+                name = "users/${configuration.config.home.username}";
+                path = configuration.activationPackage;
+              })
+              configurations)
+          else null;
       }
-    else if outputs ? systemConfigs.${machine} then
-      let toplevel = outputs.systemConfigs.${machine}; in {
+    else if systemConfigs ? ${machine} then
+      let toplevel = systemConfigs.${machine}; in {
         kind = "system-manager";
         class = "system-manager";
         system = toplevel.system or null;
         inherit toplevel;
       }
     else null;
+
+  # system-manager looks for `systemConfigs.<system>.<host>` first, then for `systemConfigs.<host>`.
+  systemConfigs =
+    let
+      all = outputs.systemConfigs or { };
+      isSystem = name:
+        builtins.match "[a-z0-9_]+-linux" name != null && (all.${name}.type or null) != "derivation";
+      systems = builtins.filter isSystem (builtins.attrNames all);
+    in
+    builtins.foldl' (found: system: found // all.${system}) (removeAttrs all systems) systems;
 
   darwin = kind: configuration: {
     inherit kind;
@@ -196,7 +218,7 @@ let
     (outputs.darwinConfigurations or { })
     (outputs.clan.darwinConfigurations or { })
     (outputs.homeConfigurations or { })
-    (outputs.systemConfigs or { })
+    systemConfigs
   ]));
 
   # ---- The clan: inventory and vars.
@@ -317,7 +339,7 @@ let
         }
         else outputs.reconciler.inventory or {
           machines =
-            ofClass "system-manager" (outputs.systemConfigs or { })
+            ofClass "system-manager" systemConfigs
             // ofClass "home-manager" (outputs.homeConfigurations or { })
             // ofClass "darwin" (outputs.darwinConfigurations or { })
             // ofClass "nixos" (outputs.nixosConfigurations or { })

@@ -61,6 +61,24 @@ impl Profile {
             .ok()
     }
 
+    /// The newest generation that points at `toplevel`.
+    #[must_use]
+    pub fn number_of(&self, toplevel: &Utf8Path) -> Option<u64> {
+        let prefix = format!("{}-", self.path.file_name()?);
+        let links = self.path.parent()?.read_dir_utf8().ok()?.flatten();
+        links
+            .filter(|link| {
+                link.path()
+                    .canonicalize_utf8()
+                    .is_ok_and(|target| target == toplevel)
+            })
+            .filter_map(|link| {
+                let number = link.file_name().strip_prefix(&prefix)?.strip_suffix("-link")?;
+                number.parse().ok()
+            })
+            .max()
+    }
+
     /// Makes it point at `toplevel` and returns the generation.
     pub async fn set(&self, tools: &NixTools, toplevel: &Utf8Path) -> Result<Option<u64>, ProfileError> {
         if let Some(folder) = self.path.parent()

@@ -7,7 +7,7 @@ use crate::durable::DurableError;
 use crate::host;
 use crate::nix::{NixTools, Profile};
 use crate::transaction::{Activation, Carrier, Effect, Event, Failure, Health, Intent, RunningUnit, Side};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use reconciler_policies::Policy;
 use std::time::SystemTime;
@@ -34,10 +34,7 @@ impl Carrier for HostCarrier<'_, '_> {
                 action,
                 step,
             } => self.activate(id, intent, &toplevel, action, step).await,
-            Effect::Observe => {
-                let surface = surface(intent);
-                Event::Observed(surface.current(&self.world.settings.paths, &intent.profile))
-            }
+            Effect::Observe(expected) => Event::Observed(self.observe(intent, expected)),
             Effect::Probe => {
                 let regressed = probes::regressed(self.world, &self.policy, &intent.passing_before).await;
                 if regressed.is_empty() {
@@ -50,19 +47,16 @@ impl Carrier for HostCarrier<'_, '_> {
                     .set(&self.tools, &toplevel)
                     .await
                 {
-                    Ok(generation) => {
-                        self.follow_profile(intent);
-                        Event::ProfileSet(generation)
-                    }
+                    Ok(number) => self.profile_set(intent, number, Some(&toplevel)).await,
                     Err(error) => Event::Failed(Failure::Profile(chain(&error))),
                 }
             }
             Effect::RestoreProfile { generation, target } => {
                 let profile = Profile::at(intent.profile.clone());
                 match profile.restore(&self.tools, generation, target.as_deref()).await {
-                    Ok(generation) => {
-                        self.follow_profile(intent);
-                        Event::ProfileSet(generation)
+                    Ok(number) => {
+                        let previous = intent.previous.as_ref().map(|previous| previous.toplevel.clone());
+                        self.profile_set(intent, number, previous.as_deref()).await
                     }
                     Err(error) => Event::Failed(Failure::Profile(chain(&error))),
                 }
@@ -170,13 +164,13 @@ impl HostCarrier<'_, '_> {
             Action::Return => intent
                 .previous
                 .as_ref()
-                .and_then(|previous| Surface::of(previous.class))
-                .unwrap_or_else(|| surface(intent)),
+                .map_or_else(|| surface(intent), |previous| Surface::of(previous.class)),
             Action::Test | Action::Boot => surface(intent),
         };
-        let Some(invocation) = surface.invocation(toplevel, action) else {
+        let invocations = surface.invocations(&self.world.site(), toplevel, action);
+        if invocations.is_empty() {
             return Event::Activated(Activation::Live(Health::Healthy));
-        };
+        }
         let folder = self.world.transaction_folder(id);
         let launcher = self.launcher();
         if !launcher.is_begun(&folder, step)
@@ -184,18 +178,35 @@ impl HostCarrier<'_, '_> {
         {
             return Event::Activated(Activation::Untouched(Failure::Start(chain(&error))));
         }
-        let end = match launcher.run(&folder, step, &invocation).await {
-            Ok(end) => end,
-            Err(error) => {
-                return Event::Activated(Activation::Untouched(Failure::Start(chain(&error))));
+        let mut judgement = Judgement::Live(Health::Healthy);
+        for (number, invocation) in invocations.iter().enumerate() {
+            let step = step_name(step, number);
+            let end = match launcher.run(&folder, &step, invocation).await {
+                Ok(end) => end,
+                Err(error) => {
+                    let failure = Failure::Start(chain(&error));
+                    return Event::Activated(match number {
+                        0 => Activation::Untouched(failure),
+                        _ => Activation::Broken(failure),
+                    });
+                }
+            };
+            let ended = match end {
+                End::Exited(exit) => surface.judge(exit, &Launcher::log(&folder, &step)),
+                End::TimedOut(limit) => Judgement::Broken(Failure::TimedOut(limit.as_secs())),
+                End::Lost => Judgement::Broken(Failure::Lost),
+                End::Busy => Judgement::Untouched(Failure::SwitchLocked),
+            };
+            judgement = match (judgement, ended) {
+                (Judgement::Live(Health::Degraded), Judgement::Live(_)) => Judgement::Live(Health::Degraded),
+                // What came before it was activated.
+                (_, Judgement::Untouched(failure)) if number > 0 => Judgement::Broken(failure),
+                (_, ended) => ended,
+            };
+            if !matches!(judgement, Judgement::Live(_)) {
+                break;
             }
-        };
-        let judgement = match end {
-            End::Exited(exit) => surface.judge(exit, &Launcher::log(&folder, step)),
-            End::TimedOut(limit) => Judgement::Broken(Failure::TimedOut(limit.as_secs())),
-            End::Lost => Judgement::Broken(Failure::Lost),
-            End::Busy => Judgement::Untouched(Failure::SwitchLocked),
-        };
+        }
         let judgement = match (judgement, action) {
             (Judgement::Live(health), Action::Test | Action::Return) => {
                 let known: &[String] = match action {
@@ -256,6 +267,7 @@ impl HostCarrier<'_, '_> {
         health: Health,
         known: &[String],
     ) -> Judgement {
+        surface.mend(&self.world.site(), toplevel).await;
         let mut amiss = surface.amiss(&self.world.site(), toplevel).await;
         amiss.retain(|amiss| !known.contains(&amiss.to_string()));
         let (broken, degraded): (Vec<Amiss>, Vec<Amiss>) = amiss
@@ -276,17 +288,30 @@ impl HostCarrier<'_, '_> {
         }
     }
 
-    /// A root that has to lead where the profile does. The agent has its own: what fails here is told only.
-    fn follow_profile(&mut self, intent: &Intent) {
-        let Some(root) = surface(intent).companion_root(&self.world.settings.nix) else {
-            return;
-        };
-        let profile = intent.profile.canonicalize_utf8();
-        if let Ok(target) = profile
-            && let Err(error) = crate::durable::replace_link(&root, &target)
-        {
-            self.report.note(chain(&error));
+    /// The expected toplevel where it is what runs, else what does.
+    fn observe(&self, intent: &Intent, expected: Utf8PathBuf) -> Option<Utf8PathBuf> {
+        let (surface, paths) = (surface(intent), &self.world.settings.paths);
+        if surface.runs(paths, &intent.profile, &expected) {
+            return Some(expected);
         }
+        surface
+            .current(paths, &intent.profile)
+            .filter(|found| *found != expected)
+    }
+
+    /// The profile is set: whatever has to lead where it does follows.
+    async fn profile_set(
+        &mut self,
+        intent: &Intent,
+        number: Option<u64>,
+        toplevel: Option<&Utf8Path>,
+    ) -> Event {
+        if let Some(toplevel) = toplevel
+            && let Err(said) = surface(intent).follow_profile(&self.world.site(), toplevel).await
+        {
+            return Event::Failed(Failure::Profile(said));
+        }
+        Event::ProfileSet(number)
     }
 
     /// Gives secrets to users that the activation has just made.
@@ -312,7 +337,15 @@ impl HostCarrier<'_, '_> {
 }
 
 fn surface(intent: &Intent) -> Surface {
-    Surface::of(intent.class).unwrap_or(Surface::Custom)
+    Surface::of(intent.class)
+}
+
+/// The name of one of several commands of a step: the first has the step's own.
+fn step_name(step: &str, number: usize) -> String {
+    match number {
+        0 => step.to_owned(),
+        number => format!("{step}-{}", number.saturating_add(1)),
+    }
 }
 
 fn passed(number: usize) -> String {

@@ -103,7 +103,7 @@ pub(super) async fn pass(
     manifests::open(world, revision, built.path(), report)?;
     let surface = declared.surface;
     if request.depth != Depth::Whole {
-        ready::check(world, surface, built.path())?;
+        ready::check(world, surface, built.path()).await?;
         change.activation = change::dry_activation(world, surface, built.path()).await;
     }
     about.change = Some(change);

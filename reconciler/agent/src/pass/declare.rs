@@ -260,9 +260,7 @@ fn check(
     report: &mut Reporter<'_>,
 ) -> Result<Checked, PassError> {
     let (class, machine) = (entry.class(), world.settings.machine.clone());
-    let Some(surface) = Surface::of(class) else {
-        return Err(PassError::Class { machine, class });
-    };
+    let surface = Surface::of(class);
     let host = host::system();
     if let Some(declared) = entry
         .metadata()

@@ -6,7 +6,6 @@ use super::correct::correct;
 use super::observe::{secrets_root, surface_of};
 use super::policy::policy_at;
 use super::{Depth, Insistence, PassError, Reporter, Request, World};
-use crate::class::Class;
 use crate::drift::{Item, Kind, Recorded, Report, identities, look};
 use crate::journal::Generation;
 use crate::text;
@@ -25,7 +24,7 @@ pub(super) async fn pass(
         ));
     };
     let Some(surface) = surface_of(&generation) else {
-        let class = Class::from_name(&generation.record.class).unwrap_or(Class::Custom);
+        let class = generation.record.class.clone();
         return Err(PassError::Class { machine, class });
     };
     let policy = policy_at(
@@ -72,7 +71,7 @@ async fn once(
     generation: &Generation,
 ) -> Result<Report, PassError> {
     let Some(surface) = surface_of(generation) else {
-        let class = Class::from_name(&generation.record.class).unwrap_or(Class::Custom);
+        let class = generation.record.class.clone();
         return Err(PassError::Class {
             machine: world.settings.machine.clone(),
             class,

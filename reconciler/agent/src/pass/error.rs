@@ -2,7 +2,7 @@
 //!
 //! The one exhaustive match from errors to exit codes is here.
 
-use crate::class::{Class, IdentifyError, Obstacle};
+use crate::class::{IdentifyError, Obstacle};
 use crate::drift::Item;
 use crate::durable::DurableError;
 use crate::exit::Outcome;
@@ -78,13 +78,13 @@ pub enum PassError {
         #[source]
         source: PublishedError,
     },
-    /// The class is one that this version does not activate.
-    #[error("{machine} is of class {class}, which this version does not activate yet")]
+    /// A generation was recorded with a class that this version does not know.
+    #[error("{machine} was of class {class}, which this version does not know")]
     Class {
         /// The machine.
         machine: String,
         /// The class.
-        class: Class,
+        class: String,
     },
     /// The machine is not what its generation says.
     #[error("{machine} drifted from generation {generation}: {}", text::count(items.len(), "difference"))]
@@ -187,6 +187,9 @@ pub enum PassError {
         #[source]
         source: nix_daemon_client::Error,
     },
+    /// What the homes run could not be packed.
+    #[error("cannot record what the homes run")]
+    Homes(#[source] nix_daemon_client::nar::Error),
     /// The journal failed.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -271,6 +274,7 @@ impl PassError {
             | PassError::GenerationGone { .. }
             | PassError::StorePath(_)
             | PassError::Ask { .. }
+            | PassError::Homes(_)
             | PassError::Journal(_)
             | PassError::Durable(_)
             | PassError::Carry(_) => Outcome::Failed,

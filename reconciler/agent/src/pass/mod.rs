@@ -10,6 +10,7 @@ mod drift;
 mod error;
 mod evaluate;
 mod gates;
+mod homes;
 mod in_force;
 mod manifests;
 mod observe;

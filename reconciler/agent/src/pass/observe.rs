@@ -47,5 +47,5 @@ pub fn secrets_root(settings: &Settings, generation: &Generation) -> SecretsRoot
 /// The surface of a recorded generation.
 #[must_use]
 pub fn surface_of(generation: &Generation) -> Option<Surface> {
-    Class::from_name(&generation.record.class).and_then(Surface::of)
+    Class::from_name(&generation.record.class).map(Surface::of)
 }

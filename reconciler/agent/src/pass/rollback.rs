@@ -24,8 +24,7 @@ pub(super) async fn pass(
     let number = generation.number;
     let toplevel = camino::Utf8PathBuf::from(&generation.record.toplevel);
     let Some(surface) = surface_of(&generation) else {
-        let class =
-            crate::class::Class::from_name(&generation.record.class).unwrap_or(crate::class::Class::Custom);
+        let class = generation.record.class.clone();
         return Err(PassError::Class { machine, class });
     };
     let current = world.journal.current_generation()?;

@@ -2,7 +2,7 @@
 
 use super::carrier::HostCarrier;
 use super::restarts::{self, Restarts};
-use super::{PassError, Phase, Reporter, World, observe, probes, ready, secrets};
+use super::{PassError, Phase, Reporter, World, homes, observe, probes, ready, secrets};
 use crate::activation::Launcher;
 use crate::class::{BootEntry, Surface};
 use crate::journal::{Generation, GenerationKind, Quarantined};
@@ -18,7 +18,7 @@ use std::time::Instant;
 pub(super) const CANDIDATE: &str = "candidate";
 
 /// The name of the root that protects what ran before.
-const PREVIOUS: &str = "previous";
+pub(super) const PREVIOUS: &str = "previous";
 
 /// How many lines of an activation's log are told.
 const LOG_LINES: usize = 10;
@@ -48,12 +48,16 @@ pub(super) async fn activate(
     report: &mut Reporter<'_>,
 ) -> Result<Generation, PassError> {
     let surface = candidate.surface;
-    ready::check(world, surface, &candidate.toplevel)?;
+    ready::check(world, surface, &candidate.toplevel).await?;
     let seen = observe(&world.settings, surface);
     let profile = surface.profile(&world.settings.nix, &world.settings.paths);
     let before = Profile::at(profile.clone());
     let previous_profile = before.generation();
-    let previous = previous(world, surface, &candidate.toplevel, seen.current)?;
+    let current = match surface {
+        Surface::HomeManager => homes::current(world, &candidate.toplevel, seen.current).await?,
+        _ => seen.current,
+    };
+    let previous = previous(world, surface, &candidate.toplevel, current)?;
     let (previous_secrets, previous_requirements) = own_secrets(world)?;
     let restarts = match &candidate.requirements {
         Some(requirements) => restarts::find(
@@ -254,19 +258,10 @@ fn revert_failed(
         .end_transaction(id, crate::exit::Outcome::RevertFailed, Some(&reason), None, at)?;
     quarantine(world, intent, &failure, reason, at)?;
     let command = intent.previous.as_ref().and_then(|previous| {
-        let surface = Surface::of(previous.class)?;
-        let invocation = surface.invocation(&previous.toplevel, crate::class::Action::Return)?;
-        let variables = invocation
-            .environment
-            .iter()
-            .map(|(name, value)| format!("{name}={value} "));
-        let arguments = invocation.arguments.iter().map(|argument| format!(" {argument}"));
-        Some(format!(
-            "{}{}{}",
-            variables.collect::<String>(),
-            invocation.program,
-            arguments.collect::<String>()
-        ))
+        let surface = Surface::of(previous.class);
+        let commands = surface.invocations(&world.site(), &previous.toplevel, crate::class::Action::Return);
+        let typed: Vec<String> = commands.iter().map(ToString::to_string).collect();
+        (!typed.is_empty()).then(|| typed.join(" && "))
     });
     let mut lines = log(world, id, "return");
     if lines.is_empty() {
@@ -283,9 +278,10 @@ fn revert_failed(
 
 /// What of it is not in place, before anything is touched.
 async fn amiss(world: &World, previous: Option<&Previous>) -> Vec<String> {
-    let Some((previous, surface)) = previous.and_then(|it| Some((it, Surface::of(it.class)?))) else {
+    let Some(previous) = previous else {
         return Vec::new();
     };
+    let surface = Surface::of(previous.class);
     let amiss = surface.amiss(&world.site(), &previous.toplevel).await;
     amiss.iter().map(ToString::to_string).collect()
 }
@@ -349,7 +345,7 @@ fn committed(intent: &Intent, profile: Option<u64>, boot: BootEntry) -> String {
         || "profile set".to_owned(),
         |number| format!("profile generation {number}"),
     );
-    let boots = Surface::of(intent.class).is_some_and(Surface::has_boot_step);
+    let boots = Surface::of(intent.class).has_boot_step();
     match boot {
         BootEntry::Verified => format!("{profile}, boot entry verified"),
         BootEntry::Unverified if boots => format!("{profile}, boot entry unverified: no known boot loader"),
@@ -358,7 +354,13 @@ fn committed(intent: &Intent, profile: Option<u64>, boot: BootEntry) -> String {
 }
 
 fn log(world: &World, id: i64, step: &str) -> Vec<String> {
-    let log = Launcher::log(&world.transaction_folder(id), step);
+    let folder = world.transaction_folder(id);
+    // Of several commands of a step the last one is what failed.
+    let log = (2..)
+        .map(|number| format!("{step}-{number}"))
+        .map_while(|step| Some(Launcher::log(&folder, &step)).filter(|log| !log.is_empty()))
+        .last()
+        .unwrap_or_else(|| Launcher::log(&folder, step));
     let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
     let from = lines.len().saturating_sub(LOG_LINES);
     lines.into_iter().skip(from).map(str::to_owned).collect()

@@ -202,8 +202,8 @@ pub enum Effect {
         /// The step's name, unique in the transaction: its log and result carry it.
         step: &'static str,
     },
-    /// Look what the current system is.
-    Observe,
+    /// Look what the current system is; this is expected.
+    Observe(Utf8PathBuf),
     /// Run the probes.
     Probe,
     /// Set the profile to a store path.
@@ -232,8 +232,7 @@ pub struct IllegalStep {
 }
 
 fn surface(intent: &Intent) -> Surface {
-    // An intent is only written for a class that has a surface.
-    Surface::of(intent.class).unwrap_or(Surface::Custom)
+    Surface::of(intent.class)
 }
 
 /// What is to be done in a state.
@@ -252,7 +251,11 @@ pub fn effect(state: &State, intent: &Intent) -> Effect {
         State::Intended => Effect::Begin,
         State::SwappingSecrets => Effect::PutSecretsInForce(Side::New),
         State::Activating { .. } => activate(&intent.toplevel, Action::Test, "activate"),
-        State::Verifying { .. } | State::VerifyingReturn(_) => Effect::Observe,
+        State::Verifying { .. } => Effect::Observe(intent.toplevel.clone()),
+        State::VerifyingReturn(_) => match &intent.previous {
+            Some(previous) => Effect::Observe(previous.toplevel.clone()),
+            None => Effect::Finish,
+        },
         State::RestartingUnits { running, .. } => Effect::RestartUnits {
             side: Side::New,
             running: running.clone(),

@@ -158,7 +158,7 @@ impl FakeHost {
                 self.boot = toplevel;
                 Event::Activated(Activation::Live(Health::Healthy))
             }
-            Effect::Observe => Event::Observed(self.current.clone()),
+            Effect::Observe(_) => Event::Observed(self.current.clone()),
             Effect::Probe if fault == Some(Fault::Probe) => Event::Probed(vec!["remote".to_owned()]),
             Effect::Probe => Event::Probed(Vec::new()),
             Effect::SetProfile(_) if fault == Some(Fault::Profile) => {
