@@ -120,6 +120,8 @@ web = { command = ["curl", "-f", "http://localhost"] }
                 "drift_interval": "4h",
                 "foreign_generation": "report",
                 "probe_grace": "20s",
+                "probe_retries": 1,
+                "probe_soak": "5s",
                 "probes": {
                     "ssh": {"command": ["true"], "timeout": "5s"},
                     "web": {"command": ["curl", "-f", "http://localhost"], "timeout": "10s"},
@@ -224,7 +226,7 @@ web = { command = ["curl", "-f", "http://localhost"] }
             (
                 "[policy.probes.a]\ntimeout = \"1s\"",
                 "line 1: cannot read `policy.probes.a`",
-                "missing field `command`",
+                "a probe has exactly one of `command`, `http`, `tcp` and `unit`",
             ),
             (
                 "[policy]\nkeep_generations 3",

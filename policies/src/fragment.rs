@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::preset::Preset;
-use crate::values::{ByteSize, DriftResponse, GenerationCount, Grace, Probe, Timeout};
+use crate::values::{ByteSize, DriftResponse, GenerationCount, Grace, Probe, RetryCount, Timeout};
 
 /// The keys of `[policy]`, wherever it stands: in the fleet's `reconciler.toml`, for a tag, for a machine,
 /// or in the machine's own configuration.
@@ -25,6 +25,10 @@ pub struct Fragment {
     pub build_timeout: Option<Timeout>,
     /// How long services may take to come up before the probes run.
     pub probe_grace: Option<Grace>,
+    /// How often a probe that fails is asked again at the least, also beyond the grace.
+    pub probe_retries: Option<RetryCount>,
+    /// How long the probes have to pass on before the activation is confirmed.
+    pub probe_soak: Option<Grace>,
     /// The probes, by name; a later fragment's probe replaces an earlier one of the same name.
     #[serde(default)]
     pub probes: BTreeMap<String, Probe>,

@@ -25,4 +25,4 @@ pub use fragment::Fragment;
 pub use gate::{GateLine, GateName, GateReport, Reason, Verdict, VerdictName};
 pub use policy::{Policy, PolicyError};
 pub use preset::Preset;
-pub use values::{ByteSize, Command, DriftResponse, GenerationCount, Grace, Probe, Timeout};
+pub use values::{ByteSize, Check, Command, DriftResponse, GenerationCount, Grace, Probe, RetryCount, Timeout};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::document::{self, DocumentError};
 use crate::fragment::Fragment;
 use crate::preset::Preset;
-use crate::values::{ByteSize, DriftResponse, GenerationCount, Grace, Probe, Timeout};
+use crate::values::{ByteSize, DriftResponse, GenerationCount, Grace, Probe, RetryCount, Timeout};
 
 /// A complete and sound policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,8 +24,12 @@ pub struct Policy {
     pub evaluation_memory: ByteSize,
     /// How long a build may take; `None`: as long as it takes.
     pub build_timeout: Option<Timeout>,
-    /// How long services may take to come up before the probes run.
+    /// How long a probe that fails after the activation may take to come back.
     pub probe_grace: Grace,
+    /// How often a probe that fails is asked again at the least, also beyond the grace.
+    pub probe_retries: RetryCount,
+    /// How long the probes have to pass on before the activation is confirmed.
+    pub probe_soak: Grace,
     /// The probes, by name.
     pub probes: BTreeMap<String, Probe>,
     /// How many generations are kept, the running one included.
@@ -57,7 +61,7 @@ pub enum PolicyError {
     ProbeOutlastsActivation {
         /// The probe's name.
         probe: String,
-        /// `probe_grace` and the probe's timeout together.
+        /// `probe_grace`, and the probe's timeout for each of its tries.
         ends: Duration,
         /// The `activation_timeout`.
         limit: Duration,
@@ -73,6 +77,8 @@ struct Merged {
     evaluation_memory: ByteSize,
     build_timeout: Option<Timeout>,
     probe_grace: Grace,
+    probe_retries: RetryCount,
+    probe_soak: Grace,
     #[serde(default)]
     probes: BTreeMap<String, Probe>,
     keep_generations: GenerationCount,
@@ -95,6 +101,8 @@ impl Merged {
             evaluation_memory: fragment.evaluation_memory.unwrap_or(self.evaluation_memory),
             build_timeout: fragment.build_timeout.or(self.build_timeout),
             probe_grace: fragment.probe_grace.unwrap_or(self.probe_grace),
+            probe_retries: fragment.probe_retries.unwrap_or(self.probe_retries),
+            probe_soak: fragment.probe_soak.unwrap_or(self.probe_soak),
             probes,
             keep_generations: fragment.keep_generations.unwrap_or(self.keep_generations),
             drift: fragment.drift.unwrap_or(self.drift),
@@ -106,7 +114,8 @@ impl Merged {
     fn validate(self, preset: Preset) -> Result<Policy, PolicyError> {
         let limit = self.activation_timeout.get();
         for (name, probe) in &self.probes {
-            let ends = self.probe_grace.get().saturating_add(probe.timeout.get());
+            let looks = probe.timeout.get().saturating_mul(self.probe_retries.get() + 1);
+            let ends = self.probe_grace.get().saturating_add(looks);
             if ends >= limit {
                 return Err(PolicyError::ProbeOutlastsActivation {
                     probe: name.clone(),
@@ -122,6 +131,8 @@ impl Merged {
             evaluation_memory: self.evaluation_memory,
             build_timeout: self.build_timeout,
             probe_grace: self.probe_grace,
+            probe_retries: self.probe_retries,
+            probe_soak: self.probe_soak,
             probes: self.probes,
             keep_generations: self.keep_generations,
             drift: self.drift,
@@ -174,6 +185,8 @@ mod tests {
         assert_eq!(policy.evaluation_memory.bytes(), 8 << 30);
         assert_eq!(policy.build_timeout, None);
         assert_eq!(policy.probe_grace.get(), Duration::from_secs(10));
+        assert_eq!(policy.probe_retries.get(), 1);
+        assert_eq!(policy.probe_soak.get(), Duration::from_secs(5));
         assert_eq!(policy.keep_generations.get(), 10);
         assert_eq!(policy.drift, DriftResponse::Report);
         assert_eq!(policy.foreign_generation, DriftResponse::Report);
@@ -184,7 +197,7 @@ mod tests {
     fn a_probe_must_end_before_the_deadman_acts() {
         let fragment = |limit: &str| -> Fragment {
             document::read(&format!(
-                "activation_timeout = '{limit}'\nprobe_grace = '10s'\nprobes.web = {{ command = ['x'], timeout = '50s' }}"
+                "activation_timeout = '{limit}'\nprobe_grace = '10s'\nprobe_retries = 0\nprobes.web = {{ command = ['x'], timeout = '50s' }}"
             ))
             .unwrap()
         };

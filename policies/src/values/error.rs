@@ -31,4 +31,34 @@ pub enum ValueError {
     /// A probe that runs nothing.
     #[error("a probe needs a command: a list that starts with the program")]
     Command,
+    /// A probe that looks at nothing, or at two things.
+    #[error("a probe has exactly one of `command`, `http`, `tcp` and `unit`")]
+    Probe,
+    /// A status for what answers with none.
+    #[error("`status` belongs to a probe with `http`")]
+    ProbeStatus,
+    /// Nothing that could be asked over http.
+    #[error("`{text}` with its status is not a URL of http or https and a status such as 200")]
+    ProbeUrl {
+        /// What was written.
+        text: String,
+    },
+    /// Nothing that could be connected to.
+    #[error("`{text}` is not a host and a port such as `localhost:22` or `[::1]:22`")]
+    ProbeAddress {
+        /// What was written.
+        text: String,
+    },
+    /// Nothing that could be a unit.
+    #[error("`{text}` is not the name of a unit such as `sshd.service`")]
+    ProbeUnit {
+        /// What was written.
+        text: String,
+    },
+    /// More tries than any probe needs.
+    #[error("{count} further tries are too many: 10 at the most")]
+    RetryCount {
+        /// What was written.
+        count: u32,
+    },
 }

@@ -7,10 +7,12 @@ mod duration;
 mod error;
 mod generation_count;
 mod probe;
+mod retry_count;
 
 pub use byte_size::ByteSize;
 pub use drift_response::DriftResponse;
 pub use duration::{Grace, Timeout};
 pub use error::ValueError;
 pub use generation_count::GenerationCount;
-pub use probe::{Command, Probe};
+pub use probe::{Check, Command, Probe};
+pub use retry_count::RetryCount;
