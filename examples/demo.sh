@@ -120,6 +120,7 @@ age_keys = ["/var/lib/sops-nix/key.txt"]
 
 [policy]
 probe_grace = "1s"
+probe_soak = "0s"
 CONF
 reconcile() {
     show "reconcile $*"

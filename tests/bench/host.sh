@@ -144,6 +144,7 @@ age_keys = ["/var/lib/sops-nix/key.txt"]
 
 [policy]
 probe_grace = "1s"
+probe_soak = "0s"
 CONF
 }
 reconcile() { "$RECONCILE_BIN" --config "$home/$1/config.toml" "${@:2}"; }

@@ -13,6 +13,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use unix::sys::signal::{Signal, killpg};
+use unix::unistd::Pid;
 
 /// How long a command may take before its test fails.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -53,6 +55,8 @@ impl Host {
             host.settings.insert(key.to_owned(), format!("{value:?}"));
         }
         host.set("policy.probe_grace", "\"1s\"");
+        host.set("policy.probe_retries", "0");
+        host.set("policy.probe_soak", "\"0s\"");
         host
     }
 
@@ -264,6 +268,30 @@ fn give(folder: &Path, id: u32) {
             give(&entry.path(), id);
         } else {
             std::os::unix::fs::lchown(entry.path(), Some(id), Some(id)).unwrap();
+        }
+    }
+}
+
+impl Drop for Host {
+    /// A deadman would wait for a host that is gone.
+    fn drop(&mut self) {
+        let transactions = std::fs::read_dir(self.state().join("transactions"));
+        for folder in transactions.into_iter().flatten().flatten() {
+            let marker = folder.path().join("deadman.started");
+            let Ok(file) = std::fs::File::open(&marker) else {
+                continue;
+            };
+            // While somebody holds the marker, the process in it is the deadman's and nobody else's.
+            if file.try_lock_shared().is_ok() {
+                continue;
+            }
+            let text = std::fs::read_to_string(&marker).unwrap_or_default();
+            let pid = text
+                .lines()
+                .find_map(|line| line.strip_prefix("pid ")?.parse().ok());
+            if let Some(pid) = pid {
+                let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+            }
         }
     }
 }

@@ -228,6 +228,7 @@ ssh_host_keys = []
 
 [policy]
 probe_grace = "1s"
+probe_soak = "0s"
 CONF
     on systemd-sysusers
     on systemctl daemon-reload

@@ -148,7 +148,9 @@ impl From<Probe> for Written {
 }
 
 fn http_check(url: String, status: Option<u16>) -> Result<Check, ValueError> {
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
     let named = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
     let plain = !url.contains(|character: char| character.is_whitespace() || character.is_control());
     let known = status.is_none_or(|status| (100..600).contains(&status));
@@ -162,7 +164,8 @@ fn http_check(url: String, status: Option<u16>) -> Result<Check, ValueError> {
 fn tcp_check(address: String) -> Result<Check, ValueError> {
     let sound = address.rsplit_once(':').is_some_and(|(host, port)| {
         // An IPv6 address stands in brackets, as in a URL.
-        let sound = !host.is_empty() && (!host.contains(':') || (host.starts_with('[') && host.ends_with(']')));
+        let sound =
+            !host.is_empty() && (!host.contains(':') || (host.starts_with('[') && host.ends_with(']')));
         sound && port.parse::<u16>().is_ok_and(|port| port > 0)
     });
     if sound {

@@ -42,6 +42,9 @@ mod tests {
     #[test]
     fn tries_have_an_end() {
         assert_eq!(RetryCount::try_from(0).map(RetryCount::get), Ok(0));
-        assert_eq!(RetryCount::try_from(11), Err(ValueError::RetryCount { count: 11 }));
+        assert_eq!(
+            RetryCount::try_from(11),
+            Err(ValueError::RetryCount { count: 11 })
+        );
     }
 }

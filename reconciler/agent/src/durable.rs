@@ -85,6 +85,31 @@ pub fn replace(path: &Utf8Path, content: &[u8], mode: u32, lasting: Lasting) -> 
     put_in_place(&temporary, path, lasting)
 }
 
+/// Replaces the file at `path` by a copy of `from` with the given mode, which outlives a power cut.
+pub fn copy(from: &Utf8Path, path: &Utf8Path, mode: u32) -> Result<(), DurableError> {
+    let temporary = beside(path);
+    let written = (|| {
+        let _ = fs::remove_file(&temporary);
+        let mut source = File::open(from)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        io::copy(&mut source, &mut file)?;
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+        file.sync_all()
+    })();
+    if let Err(source) = written {
+        let _ = fs::remove_file(&temporary);
+        return Err(DurableError::Write {
+            path: path.to_owned(),
+            source,
+        });
+    }
+    put_in_place(&temporary, path, Lasting::Power)
+}
+
 /// Replaces whatever is at `path` by a symbolic link to `target`, in one rename.
 pub fn replace_link(path: &Utf8Path, target: &Utf8Path) -> Result<(), DurableError> {
     let temporary = beside(path);

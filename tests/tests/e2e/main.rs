@@ -14,6 +14,7 @@ mod converge;
 mod crash;
 mod daemon;
 mod darwin;
+mod deadman;
 mod drift;
 mod evaluate;
 mod evaluator;

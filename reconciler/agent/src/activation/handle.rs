@@ -78,6 +78,15 @@ impl Handle {
         }
     }
 
+    /// Has it stop, so that it does not come back.
+    pub(super) async fn stop(&self, files: &Files) {
+        match self {
+            Handle::Detached(_) => self.end(files).await,
+            #[cfg(target_os = "linux")]
+            Handle::Unit(systemd, name) => systemd.stop(name).await,
+        }
+    }
+
     /// Kills it with all its processes.
     pub(super) async fn end(&self, files: &Files) {
         match self {

@@ -7,7 +7,7 @@
 use super::files::{Files, PrepareError};
 use super::handle::{Handle, Presence};
 #[cfg(target_os = "linux")]
-use super::unit::Start;
+use super::unit::{Endurance, Start};
 use crate::class::Invocation;
 use crate::host::Supervisor;
 use crate::process::{Exit, RunError};
@@ -15,6 +15,7 @@ use camino::Utf8Path;
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -35,6 +36,9 @@ const LOG_TAIL: u64 = 1 << 20;
 /// reason to leave the host alone. Every later step has to be done, and waits for its turn.
 #[cfg(target_os = "linux")]
 const FIRST_STEP: &str = "activate";
+
+/// The name under which the files of a deadman lie beside those of the steps.
+const DEADMAN: &str = "deadman";
 
 /// How an activation ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +79,9 @@ pub enum LaunchError {
     /// The runner could not be started.
     #[error("cannot start the activation's runner")]
     Runner(#[source] io::Error),
+    /// The runner ended at once.
+    #[error("the runner ended before it ran anything")]
+    Vanished,
 }
 
 /// Starts activations.
@@ -120,6 +127,68 @@ impl Launcher {
                 Err(error)
             }
         }
+    }
+
+    /// Has what undoes a transaction without the agent wait for its time, outside the agent; where it does so
+    /// already, that is all.
+    ///
+    /// An error means that there is none.
+    pub async fn arm(&self, folder: &Utf8Path, deadman: &Invocation) -> Result<(), LaunchError> {
+        let files = Files::of(folder, DEADMAN);
+        let found = Handle::of(self.supervisor, &self.folders, &deadman.unit);
+        if files.is_begun(&self.boot_id) {
+            match found.presence(&files).await {
+                Presence::Alive | Presence::Unknown => return Ok(()),
+                Presence::Ended | Presence::Gone => {}
+            }
+        }
+        let started = self.start(&files, DEADMAN, deadman, found).await;
+        match started {
+            Ok(Some(Handle::Detached(runner))) => {
+                // Until it holds the marker, nobody could tell that it is there.
+                let deadline = Instant::now() + SETTLE;
+                while files.runner().is_none() {
+                    if Instant::now() > deadline || runner.as_ref().is_none_or(JoinHandle::is_finished) {
+                        files.unmark();
+                        return Err(LaunchError::Vanished);
+                    }
+                    sleep(GLANCE).await;
+                }
+                Ok(())
+            }
+            // Taken: systemd knows the name only from this transaction.
+            Ok(_) => Ok(()),
+            Err(error) => {
+                files.unmark();
+                Err(error)
+            }
+        }
+    }
+
+    /// Has it stop: the transaction came to its end.
+    pub async fn disarm(&self, folder: &Utf8Path, unit: &str) {
+        let files = Files::of(folder, DEADMAN);
+        if files.is_begun(&self.boot_id) {
+            Handle::of(self.supervisor, &self.folders, unit)
+                .stop(&files)
+                .await;
+        }
+    }
+
+    /// Kills a step that runs, with all its processes, and waits until it is gone.
+    pub async fn cut_off(&self, folder: &Utf8Path, step: &str, unit: &str) {
+        let files = Files::of(folder, step);
+        if !files.is_begun(&self.boot_id) || matches!(files.exit(), Ok(Some(_))) {
+            return;
+        }
+        let handle = Handle::of(self.supervisor, &self.folders, unit);
+        handle.end(&files).await;
+        let _ = timeout(LEAVE, left(&files, &handle)).await;
+    }
+
+    /// Forgets that a step was begun: it did nothing, and is begun again.
+    pub fn forget(&self, folder: &Utf8Path, step: &str) {
+        Files::of(folder, step).unmark();
     }
 
     /// Whether a step was begun in this boot.
@@ -179,14 +248,20 @@ impl Launcher {
                     .map_err(LaunchError::Prepare)?;
                 let deadline = Instant::now() + self.limit;
                 loop {
+                    let endurance = match step {
+                        DEADMAN => Endurance::UntilDone,
+                        _ => Endurance::Bounded(self.limit),
+                    };
                     let started = systemd
-                        .start(files, invocation, &self.environment, self.limit)
+                        .start(files, invocation, &self.environment, endurance)
                         .await
                         .map_err(LaunchError::Systemd)?;
                     match started {
                         Start::Asked => return Ok(Some(Handle::Unit(systemd, name))),
                         Start::Refused(said) => return Err(LaunchError::Refused { unit: name, said }),
-                        Start::Taken if step == FIRST_STEP || Instant::now() >= deadline => {
+                        Start::Taken
+                            if matches!(step, FIRST_STEP | DEADMAN) || Instant::now() >= deadline =>
+                        {
                             return Ok(None);
                         }
                         Start::Taken => sleep(PAUSE).await,

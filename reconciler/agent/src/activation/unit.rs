@@ -37,6 +37,15 @@ const REFUSALS: [&str; 7] = [
 /// systemd's answers when a unit has the name: before and since systemd 246.
 const TAKEN: [&str; 2] = ["already exists", "already loaded"];
 
+/// How long a unit may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Endurance {
+    /// It ends by itself; where it does not, systemd ends it this long, and a minute, after its start.
+    Bounded(Duration),
+    /// Until it is done or told to stop: whatever else ends it, systemd starts it again.
+    UntilDone,
+}
+
 /// What came of asking systemd to start a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Start {
@@ -92,7 +101,7 @@ impl Systemd {
         files: &Files,
         invocation: &Invocation,
         environment: &[(String, String)],
-        limit: Duration,
+        endurance: Endurance,
     ) -> Result<Start, RunError> {
         let shell = locate("sh", &self.folders).unwrap_or_else(|| PathBuf::from("/bin/sh"));
         // Written by systemd when the unit ends, however it ends; not by the script, which may be killed.
@@ -110,10 +119,23 @@ impl Systemd {
             .arg("-p")
             .arg(format!("StandardOutput=append:{}", files.log))
             .args(["-p", "StandardError=inherit", "-p", "WorkingDirectory=/", "-p"])
-            .arg(record)
-            .arg("-p")
-            // The agent ends it at its limit; this ends it when the agent is dead.
-            .arg(format!("RuntimeMaxSec={}", (limit + GRACE).as_secs()));
+            .arg(record);
+        command = match endurance {
+            Endurance::Bounded(limit) => command
+                .arg("-p")
+                // The agent ends it at its limit; this ends it when the agent is dead.
+                .arg(format!("RuntimeMaxSec={}", (limit + GRACE).as_secs())),
+            Endurance::UntilDone => command.args([
+                "-p",
+                "Restart=on-failure",
+                "-p",
+                "RestartSec=5",
+                "-p",
+                "StartLimitIntervalSec=0",
+                "-p",
+                "OOMScoreAdjust=-900",
+            ]),
+        };
         for (name, value) in environment.iter().chain(&invocation.environment) {
             command = command.arg("-E").arg(format!("{name}={value}"));
         }
@@ -147,6 +169,16 @@ impl Systemd {
             }) => presence(&String::from_utf8_lossy(&stdout)),
             Ok(_) | Err(_) => Presence::Unknown,
         }
+    }
+
+    /// Has a unit stop, and does not wait for it.
+    pub(super) async fn stop(&self, unit: &str) {
+        // One that does not stop finds nothing to do when its time comes.
+        let _ = self
+            .command("systemctl", ASK_LIMIT)
+            .args(["stop", "--no-block", unit])
+            .run(&mut |_| {})
+            .await;
     }
 
     /// Kills a unit with all its processes, and takes it out of systemd's queue if it waits there.

@@ -19,6 +19,11 @@ pub(super) fn profile(nix: &NixSettings) -> Utf8PathBuf {
     nix.state.join("profiles/system")
 }
 
+/// What every switch-to-configuration holds a lock of flock(2) on.
+pub(super) fn lock(paths: &Paths) -> Utf8PathBuf {
+    paths.host("/run/nixos/switch-to-configuration.lock")
+}
+
 pub(super) fn invocation(toplevel: &Utf8Path, action: Action) -> Invocation {
     let mut environment = vec![("NIXOS_INSTALL_BOOTLOADER".to_owned(), "0".to_owned())];
     if action == Action::Return {

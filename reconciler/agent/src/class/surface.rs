@@ -147,6 +147,15 @@ impl Surface {
         }
     }
 
+    /// The file that whoever switches holds a lock on, a person's own tools included; none where there is none.
+    #[must_use]
+    pub fn lock(self, paths: &Paths) -> Option<Utf8PathBuf> {
+        match self {
+            Surface::Nixos => Some(nixos::lock(paths)),
+            Surface::SystemManager | Surface::Custom => None,
+        }
+    }
+
     /// What an exit means; `log` is what the activation wrote.
     #[must_use]
     pub fn judge(self, exit: Exit, log: &str) -> Judgement {

@@ -6,6 +6,7 @@ use crate::activation::serve_runner;
 use crate::daemon::{serve, work};
 use crate::exit::Outcome;
 use camino::Utf8Path;
+use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
 pub(super) fn run(context: &Context) -> Result<Outcome, CliError> {
@@ -59,9 +60,12 @@ pub(super) fn turn_into(user: &str, uid: u32, gid: u32, command: &[String]) -> R
     })
 }
 
-pub(super) fn pass(context: &Context) -> Result<Outcome, CliError> {
+pub(super) fn pass(context: &Context, program: Option<PathBuf>) -> Result<Outcome, CliError> {
     block_on(async {
         let mut world = context.world()?;
+        if let Some(program) = program {
+            world.program = program;
+        }
         Ok(work(&mut world).await?)
     })?
 }

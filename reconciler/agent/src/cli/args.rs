@@ -3,6 +3,7 @@
 use super::vars::VarsVerb;
 use camino::Utf8PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
 
 /// Keep this machine on what its fleet's git repository declares.
 #[derive(Debug, Parser)]
@@ -83,7 +84,22 @@ pub(super) enum Verb {
     },
     /// Make one pass for the agent
     #[command(hide = true)]
-    Pass,
+    Pass {
+        /// The path that the agent was started by
+        #[arg(long)]
+        program: Option<PathBuf>,
+    },
+    /// Undo a transaction that nobody confirms in time
+    #[command(hide = true)]
+    Deadman(DeadmanOptions),
+    /// Ask a URL, as a probe does
+    #[command(hide = true)]
+    ProbeHttp {
+        url: String,
+        /// The status that it has to answer with [default: any below 400]
+        #[arg(long)]
+        status: Option<u16>,
+    },
     /// Fetch in a process of its own
     #[command(hide = true)]
     GitTransport,
@@ -124,6 +140,28 @@ pub(super) struct RestoreOptions {
     /// The system's accounts are yet to be made: owners that do not exist are no failure
     #[arg(long)]
     pub(super) before_accounts: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DeadmanOptions {
+    /// Only tell whether this program can undo what is journaled in this format of transactions…
+    #[arg(long, requires = "journal", conflicts_with = "transaction")]
+    pub(super) knows: Option<u32>,
+    /// …in a journal of this format
+    #[arg(long)]
+    pub(super) journal: Option<i64>,
+    /// The transaction
+    #[arg(long, requires = "until_ms")]
+    pub(super) transaction: Option<i64>,
+    /// When its time is over, in milliseconds of the monotonic clock
+    #[arg(long, default_value_t)]
+    pub(super) until_ms: u64,
+    /// How long that was from its beginning, in seconds
+    #[arg(long, default_value_t)]
+    pub(super) limit_s: u64,
+    /// How long it may stay at one step while somebody works on it, in milliseconds
+    #[arg(long, default_value_t)]
+    pub(super) patience_ms: u64,
 }
 
 /// A page of the reference.

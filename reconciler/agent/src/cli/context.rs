@@ -110,7 +110,7 @@ impl Context {
 }
 
 /// The provider of TLS is chosen once per process.
-fn install_crypto() {
+pub(super) fn install_crypto() {
     // An error means that it was chosen already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -84,6 +84,12 @@ pub(super) enum CliError {
     Daemon(#[source] nix_daemon_client::ConnectError),
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    #[error("no answer over http")]
+    Probe(#[source] reqwest::Error),
+    #[error("{url} answers with status {status}")]
+    ProbeStatus { url: String, status: u16 },
+    #[error("transaction {transaction} could not be undone: {summary}")]
+    Undo { transaction: i64, summary: String },
     #[error("cannot print the result")]
     Print(#[source] io::Error),
     #[error("cannot write the result as JSON")]
@@ -144,6 +150,9 @@ impl CliError {
             | CliError::Mirror(_)
             | CliError::Daemon(_)
             | CliError::Durable(_)
+            | CliError::Probe(_)
+            | CliError::ProbeStatus { .. }
+            | CliError::Undo { .. }
             | CliError::Print(_)
             | CliError::Json(_) => Outcome::Failed,
         }

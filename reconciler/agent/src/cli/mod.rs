@@ -4,6 +4,7 @@ mod agent;
 mod args;
 mod change;
 mod context;
+mod deadman;
 mod diff;
 mod drift;
 mod failure;
@@ -17,6 +18,7 @@ mod page;
 mod pin;
 mod place;
 mod plan;
+mod probe_http;
 mod progress;
 mod publish;
 mod reference;
@@ -101,7 +103,9 @@ fn run(arguments: Arguments, style: style::Style) -> Result<crate::exit::Outcome
             result,
             command,
         } => agent::runner(&started, &log, &result, &command),
-        Verb::Pass => agent::pass(&context),
+        Verb::Pass { program } => agent::pass(&context, program),
+        Verb::Deadman(options) => deadman::run(&context, &options),
+        Verb::ProbeHttp { url, status } => probe_http::run(&url, status),
         Verb::GitTransport => Ok(crate::exit::Outcome::Usage),
     }
 }

@@ -63,7 +63,11 @@ pub async fn ask(
     let Ok(request) = request else {
         return Err(AskError::Cut);
     };
-    let response = sender.send_request(request).await.map_err(AskError::Send)?;
+    let response = match sender.send_request(request).await {
+        Ok(response) => response,
+        Err(error) if is_cut(&error) => return Err(AskError::Cut),
+        Err(error) => return Err(AskError::Send(error)),
+    };
     if !response.status().is_success() {
         return Err(AskError::Status {
             status: response.status().as_u16(),
@@ -85,4 +89,19 @@ pub async fn ask(
         }
     }
     Err(AskError::Cut)
+}
+
+/// Whether the agent went away before it answered.
+fn is_cut(error: &hyper::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof
+            );
+        }
+        cause = error.source();
+    }
+    error.is_incomplete_message() || error.is_closed()
 }

@@ -1,11 +1,14 @@
 //! The locks: one agent, or one command that makes a pass, at a time; and one pass at a time.
+//!
+//! Who holds one writes its process id into it: while the lock is held, that is its holder's and nobody else's.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 use unix::fcntl::{Flock, FlockArg};
+use unix::unistd::Pid;
 
 /// The lock is not to be had.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,18 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// The process that holds a pass's turn; none where nobody does.
+    #[must_use]
+    pub fn holder(state: &Utf8Path) -> Option<Pid> {
+        let path = state.join("pass.lock");
+        match Lock::of(path.clone()) {
+            Err(LockError::Held) => {}
+            _ => return None,
+        }
+        let text = std::fs::read_to_string(path).ok()?;
+        text.trim().parse().ok().map(Pid::from_raw)
+    }
+
     /// Takes the agent's, at once or not at all.
     pub fn take(state: &Utf8Path) -> Result<Lock, LockError> {
         Lock::of(state.join("lock"))
@@ -70,7 +85,13 @@ impl Lock {
             source,
         })?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => Ok(Lock { _file: file }),
+            Ok(mut file) => {
+                // Whoever may not know it waits a little longer: a full disk is no reason to do nothing at all.
+                let _ = file
+                    .set_len(0)
+                    .and_then(|()| writeln!(file, "{}", std::process::id()));
+                Ok(Lock { _file: file })
+            }
             Err((_, unix::Error::EWOULDBLOCK)) => Err(LockError::Held),
             Err((_, source)) => Err(LockError::Lock { path, source }),
         }
@@ -89,5 +110,16 @@ mod tests {
         assert!(matches!(Lock::take(state), Err(LockError::Held)));
         drop(first);
         assert!(Lock::take(state).is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_has_the_turn_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = Utf8Path::from_path(folder.path()).unwrap();
+        assert_eq!(Lock::holder(state), None);
+        let turn = Lock::turn(state, Duration::ZERO).await.unwrap();
+        assert_eq!(Lock::holder(state), Some(Pid::this()));
+        drop(turn);
+        assert_eq!(Lock::holder(state), None);
     }
 }

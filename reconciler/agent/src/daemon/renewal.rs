@@ -3,6 +3,7 @@
 //! Nothing restarts the agent from outside when a generation brings a new one (that would cut its own
 //! activation off): it ends by itself between two passes, and the service manager starts the new one.
 
+use crate::host::SERVICE_FILES;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
@@ -19,13 +20,8 @@ pub(super) struct Origin {
 impl Origin {
     /// Takes note of it. `program` is the path the agent was started by.
     pub(super) fn note(config: &Utf8Path, program: Option<PathBuf>) -> Origin {
-        let files = vec![
-            config.to_owned(),
-            config.with_file_name("config.d"),
-            "/etc/systemd/system/reconciler.service".into(),
-            "/etc/systemd/system/reconciler.service.d".into(),
-            "/Library/LaunchDaemons/org.nixos.reconciler.plist".into(),
-        ];
+        let mut files = vec![config.to_owned(), config.with_file_name("config.d")];
+        files.extend(SERVICE_FILES.map(Utf8PathBuf::from));
         let state = state(&files, program.as_ref());
         Origin {
             files,

@@ -72,7 +72,8 @@ pub async fn serve(station: &Station) -> Result<(), ServeError> {
     presence.write(&station.settings.paths.run)?;
     notify(station.environment.notify.as_deref(), State::Ready);
     tracing::info!(
-        "{} follows {} at {}",
+        "reconcile {}: {} follows {} at {}",
+        env!("CARGO_PKG_VERSION"),
         station.settings.machine,
         station.settings.fleet.branch,
         station
@@ -108,7 +109,8 @@ pub async fn serve(station: &Station) -> Result<(), ServeError> {
                 continue;
             }
         }
-        if origin.is_outdated() {
+        // What this one began it ends, as far as it can: another one takes over only between two transactions.
+        if origin.is_outdated() && station.journal.open_transaction()?.is_none() {
             if loads(station) {
                 tracing::info!(
                     "the agent, its unit or its configuration is another now: ending, so that the new one starts"

@@ -9,6 +9,7 @@ use crate::pass::{Ended, Progress, Request, World, pass};
 use crate::source::NO_CERTIFICATES;
 use camino::Utf8Path;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -69,7 +70,8 @@ impl Worker {
             command.envs(NO_CERTIFICATES);
         }
         let mut child = command
-            .args(["--config", config.as_str(), "pass"])
+            .args(["--config", config.as_str(), "pass", "--program"])
+            .arg(started_by().map_err(WorkerError::Start)?)
             // What is typed at a terminal is for the agent; it stops the pass itself.
             .process_group(0)
             .stdin(Stdio::piped())
@@ -108,6 +110,14 @@ impl Worker {
     pub(super) async fn stop(mut self) {
         self.input = None;
         let _ = tokio::time::timeout(STOP, self.child.wait()).await;
+    }
+}
+
+/// The path that the agent was started by.
+fn started_by() -> io::Result<PathBuf> {
+    match std::env::args_os().next().map(PathBuf::from) {
+        Some(path) if path.is_absolute() => Ok(path),
+        _ => std::env::current_exe(),
     }
 }
 

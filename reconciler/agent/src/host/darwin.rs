@@ -3,7 +3,7 @@
 use crate::process::Command;
 use camino::Utf8Path;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -26,6 +26,44 @@ impl Supervisor {
 #[must_use]
 pub fn supervisor(_root: &Utf8Path) -> Supervisor {
     Supervisor::Detached
+}
+
+/// The monotonic clock: no setting of the time moves it.
+#[must_use]
+pub fn monotonic() -> Duration {
+    // clock_gettime(3) fails for a clock that the kernel does not have; every one has this.
+    unix::time::clock_gettime(unix::time::ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}
+
+/// Whether somebody holds a lock on a file. The macOS kernel does not tell without trying, and no tool for nix-darwin
+/// takes one.
+#[must_use]
+pub fn is_locked(_file: &Utf8Path) -> bool {
+    false
+}
+
+/// Asks launchd how a job of the system does.
+#[must_use]
+pub fn unit_query(_root: &Utf8Path, _folders: &[PathBuf], unit: &str, limit: Duration) -> Option<Command> {
+    Some(
+        Command::new("/bin/launchctl", limit)
+            .arg("print")
+            .arg(format!("system/{unit}")),
+    )
+}
+
+/// Reads the answer: how often a job that runs was started; else what it is instead. launchctl(1) says of what it
+/// prints that it is for people: only two lines are looked at, `state = running` and `runs = 3`.
+pub fn unit_state(shown: &str) -> Result<Option<u64>, String> {
+    let value = |name: &str| {
+        let mut lines = shown.lines();
+        lines.find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(" = "))
+    };
+    match value("state") {
+        Some("running") => Ok(value("runs").and_then(|runs| runs.parse().ok())),
+        Some(state) => Err(state.to_owned()),
+        None => Err("no job of this host".to_owned()),
+    }
 }
 
 /// Turns this process into a program that runs as another user: in that user's own launchd domain where somebody

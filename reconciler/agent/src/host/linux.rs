@@ -1,10 +1,11 @@
 //! Linux: the boot id, the supervisor, bounds on a process, becoming another user.
 
-use crate::process::Command;
+use crate::process::{Command, locate};
 use camino::Utf8Path;
 use std::ffi::CString;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use unix::unistd::{Gid, Uid, geteuid, initgroups, setgid, setuid};
 
@@ -41,6 +42,67 @@ pub fn supervisor(root: &Utf8Path) -> Supervisor {
         }
     } else {
         Supervisor::Detached
+    }
+}
+
+/// The monotonic clock: no setting of the time moves it, and it stands still while the machine is suspended.
+#[must_use]
+pub fn monotonic() -> Duration {
+    // clock_gettime(2) fails for a clock that the kernel does not have; every one has this.
+    unix::time::clock_gettime(unix::time::ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}
+
+/// Whether somebody holds a lock of flock(2) on a file, without touching it: to try it would be to hold it for a
+/// moment, and whoever tries at the same moment would be refused.
+#[must_use]
+pub fn is_locked(file: &Utf8Path) -> bool {
+    let Ok(facts) = file.metadata() else { return false };
+    let (major, minor) = (
+        unix::sys::stat::major(facts.dev()),
+        unix::sys::stat::minor(facts.dev()),
+    );
+    std::fs::read_to_string("/proc/locks")
+        .is_ok_and(|locks| holds(&locks, &format!("{major:02x}:{minor:02x}:{}", facts.ino())))
+}
+
+/// Whether a lock of flock(2) on a file is in `/proc/locks`, as proc_locks(5) has them: `1: FLOCK ADVISORY WRITE PID
+/// MAJOR:MINOR:INODE START END`. Who waits for one has an arrow after the number.
+fn holds(locks: &str, file: &str) -> bool {
+    locks.lines().any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        words.next() == Some("FLOCK") && words.nth(3) == Some(file)
+    })
+}
+
+/// Asks systemd how a unit does; none where it does not run the host.
+#[must_use]
+pub fn unit_query(root: &Utf8Path, folders: &[PathBuf], unit: &str, limit: Duration) -> Option<Command> {
+    (supervisor(root) == Supervisor::Systemd).then(|| {
+        let systemctl = locate("systemctl", folders).unwrap_or_else(|| "systemctl".into());
+        Command::new(systemctl, limit)
+            .args([
+                "show",
+                "--property=LoadState,ActiveState,SubState,NRestarts",
+                "--",
+            ])
+            .arg(unit)
+    })
+}
+
+/// Reads the answer: how often a unit that runs was started again by systemd; else what it is instead.
+pub fn unit_state(shown: &str) -> Result<Option<u64>, String> {
+    let value = |name: &str| {
+        let mut lines = shown.lines();
+        lines
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+            .unwrap_or_default()
+    };
+    match (value("LoadState"), value("ActiveState"), value("SubState")) {
+        ("", _, _) => Err("not told of by systemd".to_owned()),
+        ("not-found", _, _) => Err("no unit of this host".to_owned()),
+        // Only services are started again by systemd.
+        (_, "active" | "reloading" | "refreshing", _) => Ok(value("NRestarts").parse().ok()),
+        (_, active, sub) => Err(format!("{active} ({sub})")),
     }
 }
 
@@ -116,5 +178,55 @@ mod tests {
         assert_eq!(limits, ["1048576", "0", "960"]);
         assert!(nice >= 10, "{seen}");
         assert!(lines[4].starts_with("idle"), "{seen}");
+    }
+
+    #[test]
+    fn a_lock_is_seen_and_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap().join("lock");
+        assert!(!is_locked(&path));
+        let file = std::fs::File::create_new(&path).unwrap();
+        assert!(!is_locked(&path));
+        file.lock().unwrap();
+        assert!(is_locked(&path));
+        file.unlock().unwrap();
+        assert!(!is_locked(&path));
+    }
+
+    #[test]
+    fn a_unit_runs_or_is_something_else() {
+        let table = [
+            (
+                "LoadState=loaded\nActiveState=active\nSubState=running\nNRestarts=3\n",
+                Ok(Some(3)),
+            ),
+            (
+                "LoadState=loaded\nActiveState=active\nSubState=listening\n",
+                Ok(None),
+            ),
+            (
+                "LoadState=loaded\nActiveState=activating\nSubState=auto-restart\nNRestarts=3\n",
+                Err("activating (auto-restart)"),
+            ),
+            (
+                "LoadState=not-found\nActiveState=inactive\nSubState=dead\n",
+                Err("no unit of this host"),
+            ),
+            ("", Err("not told of by systemd")),
+        ];
+        for (shown, state) in table {
+            assert_eq!(unit_state(shown), state.map_err(str::to_owned), "{shown}");
+        }
+    }
+
+    #[test]
+    fn only_who_holds_it_counts() {
+        let locks = "1: POSIX  ADVISORY  WRITE 7 00:1a:42 0 EOF\n\
+                     2: FLOCK  ADVISORY  WRITE 8 00:1a:43 0 EOF\n\
+                     2: -> FLOCK  ADVISORY  WRITE 9 00:1a:44 0 EOF\n";
+        assert!(holds(locks, "00:1a:43"));
+        for file in ["00:1a:42", "00:1a:44", "00:1a:4"] {
+            assert!(!holds(locks, file), "{file}");
+        }
     }
 }

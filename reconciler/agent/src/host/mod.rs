@@ -7,13 +7,20 @@ mod environment;
 mod linux;
 mod memory;
 mod person;
+mod service;
 mod systemctl;
 
 #[cfg(target_os = "macos")]
-pub use darwin::{Supervisor, become_person, boot_id, bounded, supervisor};
+pub use darwin::{
+    Supervisor, become_person, boot_id, bounded, is_locked, monotonic, supervisor, unit_query, unit_state,
+};
 pub use environment::{Environment, HostError, host_name, of_a_person, system};
 #[cfg(target_os = "linux")]
-pub use linux::{Supervisor, become_person, boot_id, bounded, supervisor, users_runtime};
+pub use linux::{
+    Supervisor, become_person, boot_id, bounded, is_locked, monotonic, supervisor, unit_query, unit_state,
+    users_runtime,
+};
 pub use memory::keep_to_itself;
 pub use person::Person;
+pub use service::{SERVICE_FILES, agent_program};
 pub use systemctl::{SystemctlError, UnitState, systemctl, unit_states};

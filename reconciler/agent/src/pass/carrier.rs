@@ -1,8 +1,8 @@
 //! The host as a transaction sees it: performs each effect and says what came of it.
 
-use super::{Phase, Reporter, World, in_force, probes, secrets};
+use super::{Phase, Reporter, World, deadman, in_force, probes, secrets};
 use crate::activation::{End, Launcher, Restarter};
-use crate::class::{Action, Amiss, Judgement, Surface, Weight};
+use crate::class::{Action, Amiss, Invocation, Judgement, Surface, Weight};
 use crate::durable::DurableError;
 use crate::host;
 use crate::nix::{NixTools, Profile};
@@ -10,7 +10,11 @@ use crate::transaction::{Activation, Carrier, Effect, Event, Failure, Health, In
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use reconciler_policies::Policy;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+use tokio::time::{Instant, sleep};
+
+/// How often it is looked whether somebody else's switch has ended.
+const GLANCE: Duration = Duration::from_millis(200);
 
 pub(super) use crate::text::chain;
 
@@ -26,7 +30,7 @@ impl Carrier for HostCarrier<'_, '_> {
     async fn perform(&mut self, id: i64, intent: &Intent, effect: Effect) -> Event {
         self.tell(&effect, intent);
         match effect {
-            Effect::Begin => Event::Begun,
+            Effect::Begin => self.begin(id, intent).await,
             Effect::PutSecretsInForce(side) => self.put_secrets_in_force(intent, side).await,
             Effect::RestartUnits { side, running } => self.restart_units(side, &running).await,
             Effect::Activate {
@@ -43,6 +47,9 @@ impl Carrier for HostCarrier<'_, '_> {
                 Event::Probed(regressed.iter().map(ToString::to_string).collect())
             }
             Effect::SetProfile(toplevel) => {
+                if let Err(failure) = self.is_still_ours(intent).await {
+                    return Event::Failed(failure);
+                }
                 match Profile::at(intent.profile.clone())
                     .set(&self.tools, &toplevel)
                     .await
@@ -52,6 +59,9 @@ impl Carrier for HostCarrier<'_, '_> {
                 }
             }
             Effect::RestoreProfile { generation, target } => {
+                if let Err(failure) = self.others_ended(surface(intent)).await {
+                    return Event::Failed(failure);
+                }
                 let profile = Profile::at(intent.profile.clone());
                 match profile.restore(&self.tools, generation, target.as_deref()).await {
                     Ok(number) => {
@@ -62,6 +72,9 @@ impl Carrier for HostCarrier<'_, '_> {
                 }
             }
             Effect::ObserveBoot => {
+                if let Err(failure) = self.is_still_ours(intent).await {
+                    return Event::Failed(failure);
+                }
                 Event::BootObserved(surface(intent).boot_entry(&self.world.settings.paths, &intent.toplevel))
             }
             Effect::Finish => Event::Failed(Failure::NoPrevious),
@@ -100,6 +113,53 @@ impl HostCarrier<'_, '_> {
             }
             _ => {}
         }
+    }
+
+    /// Makes ready for the host to be touched: nobody else is at it, and what would undo it without this agent waits.
+    async fn begin(&mut self, id: i64, intent: &Intent) -> Event {
+        let lock = surface(intent).lock(&self.world.settings.paths);
+        if lock.is_some_and(|lock| host::is_locked(&lock)) {
+            return Event::Failed(Failure::SwitchLocked);
+        }
+        match deadman::arm(self.world, &self.policy, id, intent).await {
+            Ok(()) => Event::Begun,
+            Err(error) => Event::Failed(Failure::Deadman(chain(&error))),
+        }
+    }
+
+    /// Waits until nobody else is switching this host.
+    async fn others_ended(&mut self, surface: Surface) -> Result<(), Failure> {
+        let Some(lock) = surface.lock(&self.world.settings.paths) else {
+            return Ok(());
+        };
+        let limit = self.policy.activation_timeout.get();
+        let deadline = Instant::now() + limit;
+        let mut told = false;
+        while host::is_locked(&lock) {
+            if Instant::now() >= deadline {
+                return Err(Failure::SwitchNeverEnded(limit.as_secs()));
+            }
+            if !std::mem::replace(&mut told, true) {
+                self.report.note(format!(
+                    "another switch-to-configuration is running: waiting for its end, at most {}",
+                    crate::text::duration(limit)
+                ));
+            }
+            sleep(GLANCE).await;
+        }
+        Ok(())
+    }
+
+    /// The same, and sees whether what was activated still is what runs.
+    async fn is_still_ours(&mut self, intent: &Intent) -> Result<(), Failure> {
+        let surface = surface(intent);
+        self.others_ended(surface).await?;
+        let found = surface.current(&self.world.settings.paths, &intent.profile);
+        if surface.shows_what_runs() && found.as_ref() != Some(&intent.toplevel) {
+            let found = found.map(camino::Utf8PathBuf::into_string);
+            return Err(Failure::Overtaken { found });
+        }
+        Ok(())
     }
 
     async fn put_secrets_in_force(&mut self, intent: &Intent, side: Side) -> Event {
@@ -172,30 +232,13 @@ impl HostCarrier<'_, '_> {
             return Event::Activated(Activation::Live(Health::Healthy));
         }
         let folder = self.world.transaction_folder(id);
-        let launcher = self.launcher();
-        if !launcher.is_begun(&folder, step)
-            && let Err(error) = self.prepare(surface, intent, action, launcher.began(&folder, "activate"))
-        {
-            return Event::Activated(Activation::Untouched(Failure::Start(chain(&error))));
-        }
         let mut judgement = Judgement::Live(Health::Healthy);
         for (number, invocation) in invocations.iter().enumerate() {
-            let step = step_name(step, number);
-            let end = match launcher.run(&folder, &step, invocation).await {
-                Ok(end) => end,
-                Err(error) => {
-                    let failure = Failure::Start(chain(&error));
-                    return Event::Activated(match number {
-                        0 => Activation::Untouched(failure),
-                        _ => Activation::Broken(failure),
-                    });
-                }
-            };
-            let ended = match end {
-                End::Exited(exit) => surface.judge(exit, &Launcher::log(&folder, &step)),
-                End::TimedOut(limit) => Judgement::Broken(Failure::TimedOut(limit.as_secs())),
-                End::Lost => Judgement::Broken(Failure::Lost),
-                End::Busy => Judgement::Untouched(Failure::SwitchLocked),
+            let name = step_name(step, number);
+            let what = (surface, toplevel, action);
+            let ended = match self.command(intent, what, &folder, (&name, number), invocation).await {
+                Ok(ended) => ended,
+                Err(event) => return event,
             };
             judgement = match (judgement, ended) {
                 (Judgement::Live(Health::Degraded), Judgement::Live(_)) => Judgement::Live(Health::Degraded),
@@ -241,6 +284,56 @@ impl HostCarrier<'_, '_> {
             },
             judgement => judgement.into(),
         })
+    }
+
+    /// Runs one command of a step, when nobody else switches this host, and says what its end means.
+    async fn command(
+        &mut self,
+        intent: &Intent,
+        (surface, toplevel, action): (Surface, &Utf8Path, Action),
+        folder: &Utf8Path,
+        (step, number): (&str, usize),
+        invocation: &Invocation,
+    ) -> Result<Judgement, Event> {
+        let launcher = self.launcher();
+        let deadline = Instant::now() + launcher.limit;
+        loop {
+            if number == 0 && !launcher.is_begun(folder, step) {
+                // Everything but the beginning has to be done: it waits for its turn.
+                let turn = match action {
+                    Action::Test => Ok(()),
+                    Action::Boot if toplevel == intent.toplevel => self.is_still_ours(intent).await,
+                    Action::Boot | Action::Return => self.others_ended(surface).await,
+                };
+                turn.map_err(Event::Failed)?;
+                self.prepare(surface, intent, action, launcher.began(folder, "activate"))
+                    .map_err(|error| {
+                        Event::Activated(Activation::Untouched(Failure::Start(chain(&error))))
+                    })?;
+            }
+            let ran = launcher.run(folder, step, invocation).await;
+            let end = ran.map_err(|error| {
+                let failure = Failure::Start(chain(&error));
+                Event::Activated(match number {
+                    0 => Activation::Untouched(failure),
+                    _ => Activation::Broken(failure),
+                })
+            })?;
+            let judgement = match end {
+                End::Exited(exit) => surface.judge(exit, &Launcher::log(folder, step)),
+                End::TimedOut(limit) => Judgement::Broken(Failure::TimedOut(limit.as_secs())),
+                End::Lost => Judgement::Broken(Failure::Lost),
+                End::Busy => Judgement::Untouched(Failure::SwitchLocked),
+            };
+            if judgement != Judgement::Untouched(Failure::SwitchLocked) || action == Action::Test {
+                return Ok(judgement);
+            }
+            // Somebody else was faster; nothing was done.
+            if Instant::now() >= deadline {
+                return Err(Event::Failed(Failure::SwitchNeverEnded(launcher.limit.as_secs())));
+            }
+            launcher.forget(folder, step);
+        }
     }
 
     /// What a class sees to before an activation is started; `began` is when the way forth did.
@@ -325,14 +418,7 @@ impl HostCarrier<'_, '_> {
     }
 
     fn launcher(&self) -> Launcher {
-        Launcher {
-            supervisor: host::supervisor(&self.world.settings.paths.root),
-            folders: self.world.environment.folders.clone(),
-            binary: self.world.binary.clone(),
-            environment: self.world.activation_environment(),
-            boot_id: self.world.boot_id.clone(),
-            limit: self.policy.activation_timeout.get(),
-        }
+        self.world.launcher(self.policy.activation_timeout.get())
     }
 }
 

@@ -216,6 +216,12 @@ pub enum PassError {
     /// Another switch runs.
     #[error("another switch-to-configuration is running; nothing was changed")]
     SwitchRunning,
+    /// Another switch came in between.
+    #[error("the activation was given up, and the machine is back on what it ran: {failure}")]
+    SwitchBetween {
+        /// What happened.
+        failure: Failure,
+    },
     /// The machine is not back.
     #[error(
         "{} failed ({failure}), and so did the way back: {revert}",
@@ -265,7 +271,7 @@ impl PassError {
             PassError::Drifted { .. } => Outcome::Drift,
             PassError::Reverted { .. } => Outcome::Reverted,
             PassError::RevertFailed { .. } => Outcome::RevertFailed,
-            PassError::SwitchRunning => Outcome::Busy,
+            PassError::SwitchRunning | PassError::SwitchBetween { .. } => Outcome::Busy,
             PassError::Mirror(_)
             | PassError::Backing(_)
             | PassError::Accounts(_)
@@ -393,7 +399,9 @@ impl PassError {
             PassError::Drifted { items, .. } if items.iter().any(|item| item.kind.is_correctable()) => {
                 text("`reconcile drift --correct` puts right what an activation can")
             }
-            PassError::SwitchRunning => text("it is tried again at the next poll"),
+            PassError::SwitchRunning | PassError::SwitchBetween { .. } => {
+                text("it is tried again at the next poll")
+            }
             PassError::Reverted {
                 again: Some(again), ..
             } => Some(format!(

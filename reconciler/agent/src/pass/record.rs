@@ -140,6 +140,9 @@ async fn converge(
     about: &mut About,
     report: &mut Reporter<'_>,
 ) -> Result<String, PassError> {
+    if let Cause::Deadman { transaction, limit } = request.cause {
+        return recover::undo(world, (transaction, limit), about, report).await;
+    }
     if let Some(generation) = recover::recover(world, about, report).await? {
         report.note(format!("generation {} was finished", generation.number));
         let policy = policy_at(

@@ -21,6 +21,13 @@ pub enum Cause {
     Retry,
     /// A look for drift is due, or a person asked for one.
     Drift,
+    /// Nobody confirmed a transaction in time: it is undone, and that is all of this pass.
+    Deadman {
+        /// The transaction.
+        transaction: i64,
+        /// The time that it had, in seconds.
+        limit: u64,
+    },
 }
 
 impl Cause {
@@ -34,6 +41,7 @@ impl Cause {
             Cause::Rollback => "rollback",
             Cause::Retry => "retry",
             Cause::Drift => "drift",
+            Cause::Deadman { .. } => "deadman",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::carrier::HostCarrier;
 use super::restarts::{self, Restarts};
-use super::{PassError, Phase, Reporter, World, homes, observe, probes, ready, secrets};
+use super::{PassError, Phase, Reporter, World, deadman, homes, observe, probes, ready, secrets};
 use crate::activation::Launcher;
 use crate::class::{BootEntry, Surface};
 use crate::journal::{Generation, GenerationKind, Quarantined};
@@ -133,7 +133,7 @@ pub(super) async fn finish(
         .await
         .map_err(PassError::Carry)?;
     let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    match ended {
+    let recorded = match ended {
         Ended::Committed {
             health,
             profile,
@@ -145,7 +145,10 @@ pub(super) async fn finish(
         }
         Ended::Reverted(failure) => Err(reverted(world, id, intent, failure, report)?),
         Ended::RevertFailed { failure, revert } => Err(revert_failed(world, id, intent, failure, revert)?),
-    }
+    };
+    // Only what is written down has ended.
+    deadman::disarm(world, id).await;
+    recorded
 }
 
 async fn commit(
@@ -199,8 +202,12 @@ fn reverted(
         .failure()?
         .filter(|before| before.of.revision == intent.revision && before.of.stage == Stage::Activate)
         .map_or(0, |before| before.of.attempts);
-    if failure == Failure::SwitchLocked {
-        return Ok(PassError::SwitchRunning);
+    match failure {
+        Failure::SwitchLocked => return Ok(PassError::SwitchRunning),
+        Failure::Overtaken { .. } | Failure::SwitchNeverEnded(_) => {
+            return Ok(PassError::SwitchBetween { failure });
+        }
+        _ => {}
     }
     // What may pass by itself is tried once more after a while; the second time it counts.
     let mut again = None;

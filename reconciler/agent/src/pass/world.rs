@@ -1,6 +1,7 @@
 //! What a pass is given: settings, journal, source, host. Made once, at the start of the agent or of a command.
 
 use super::PassError;
+use crate::activation::Launcher;
 use crate::class::Site;
 use crate::config::{HistoryRule, Settings};
 use crate::durable::{self, DurableError};
@@ -13,6 +14,7 @@ use camino::Utf8PathBuf;
 use jiff::Timestamp;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::time::Duration;
 use unix::unistd::{User, geteuid};
 
 /// The machine is not ready for any pass.
@@ -70,8 +72,10 @@ pub struct World {
     pub roots: Roots,
     /// This boot.
     pub boot_id: String,
-    /// The agent's own binary.
+    /// The agent's own binary, also after an upgrade replaced or collected it.
     pub binary: PathBuf,
+    /// The path that the agent was started by: another start may find another program there.
+    pub program: PathBuf,
     /// Whom the fleet is evaluated as.
     pub evaluator: Option<Account>,
     tools: Option<NixTools>,
@@ -102,7 +106,11 @@ impl World {
         Ok(World {
             roots: Roots::open(&settings.nix.state, &settings.paths.state)?,
             boot_id: host::boot_id().map_err(HostError::BootId)?,
-            binary: std::env::current_exe().map_err(WorldError::Binary)?,
+            binary: match cfg!(target_os = "linux") {
+                true => "/proc/self/exe".into(),
+                false => std::env::current_exe().map_err(WorldError::Binary)?,
+            },
+            program: std::env::current_exe().map_err(WorldError::Binary)?,
             config,
             settings,
             environment,
@@ -190,6 +198,19 @@ impl World {
             ));
         }
         environment
+    }
+
+    /// What starts activations here, each within `limit`.
+    #[must_use]
+    pub fn launcher(&self, limit: Duration) -> Launcher {
+        Launcher {
+            supervisor: host::supervisor(&self.settings.paths.root),
+            folders: self.environment.folders.clone(),
+            binary: self.binary.clone(),
+            environment: self.activation_environment(),
+            boot_id: self.boot_id.clone(),
+            limit,
+        }
     }
 
     /// The folder of one transaction.

@@ -2,6 +2,7 @@
 //!
 //! The journal is written before the next effect is performed, and never skipped.
 
+use super::halt::{Moment, halt};
 use super::state::{Effect, Event, IllegalStep, State, effect, step};
 use super::{Failure, Health, Intent};
 use crate::journal::{Journal, JournalError};
@@ -79,10 +80,9 @@ pub async fn carry(
             }
             _ => {}
         }
-        let event = match effect(&state, intent) {
-            Effect::Begin => Event::Begun,
-            effect => carrier.perform(id, intent, effect).await,
-        };
+        halt(&state, Moment::Journaled);
+        let event = carrier.perform(id, intent, effect(&state, intent)).await;
+        halt(&state, Moment::Done);
         state = advance(journal, carrier, id, intent, state, event)?;
     }
 }

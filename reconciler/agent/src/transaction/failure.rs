@@ -86,6 +86,21 @@ pub enum Failure {
     /// The loader has no entry for it.
     #[error("the boot loader has no entry for it; is /boot full?")]
     NoBootEntry,
+    /// Nobody confirmed it in time: the agent that began it is gone, or hangs. In seconds.
+    #[error("the agent did not confirm it within {0} s of its beginning: it is gone, or it hangs")]
+    Unconfirmed(u64),
+    /// What would undo it without the agent could not be set up.
+    #[error("no deadman could be armed, and nothing is activated without one: {0}")]
+    Deadman(String),
+    /// Somebody else switched to something else in the middle.
+    #[error("somebody else switched to {} in the middle of it", found.as_deref().unwrap_or("nothing"))]
+    Overtaken {
+        /// What runs now.
+        found: Option<String>,
+    },
+    /// Another switch went on for longer than is waited for. In seconds.
+    #[error("another switch-to-configuration did not end within {0} s")]
+    SwitchNeverEnded(u64),
     /// There is nothing to go back to.
     #[error("nothing ran here before that the agent could go back to")]
     NoPrevious,
@@ -107,7 +122,7 @@ impl Failure {
     pub fn cause(&self) -> Cause {
         match self {
             Failure::Probes(_) | Failure::Units(_) => Cause::ProbeFailed,
-            Failure::Rebooted | Failure::Lost => Cause::Interrupted,
+            Failure::Rebooted | Failure::Lost | Failure::Unconfirmed(_) => Cause::Interrupted,
             _ => Cause::ActivationFailed,
         }
     }
@@ -118,6 +133,9 @@ impl Failure {
         matches!(
             self,
             Failure::SwitchLocked
+                | Failure::SwitchNeverEnded(_)
+                | Failure::Overtaken { .. }
+                | Failure::Deadman(_)
                 | Failure::Secrets(_)
                 | Failure::Start(_)
                 | Failure::Rebooted

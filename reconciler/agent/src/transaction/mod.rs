@@ -4,10 +4,15 @@
 
 mod carry;
 mod failure;
+mod halt;
 mod intent;
 mod state;
 #[cfg(test)]
 mod tests;
+
+/// What an agent has to know to finish or undo what another version journaled. Counted up with every state, event or
+/// failure that is new.
+pub const FORMAT: u32 = 1;
 
 pub use carry::{Carrier, CarryError, Ended, advance, carry};
 pub use failure::{Failure, Health};

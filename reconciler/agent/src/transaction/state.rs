@@ -34,6 +34,9 @@ pub struct Way {
     /// The units to restart that ran when the old secrets were in force again.
     #[serde(default)]
     pub running: Vec<RunningUnit>,
+    /// Whether it is gone a second time, since somebody else switched to something else in the middle of it.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// How far a transaction came.
@@ -155,6 +158,8 @@ pub enum Event {
     Failed(Failure),
     /// The agent was started anew.
     Restarted(Restart),
+    /// Nobody confirmed it in time; the limit in seconds.
+    Unconfirmed(u64),
 }
 
 /// An activation's end, journaled.
@@ -269,12 +274,19 @@ pub fn effect(state: &State, intent: &Intent) -> Effect {
             side: Side::Previous,
             running: way.running.clone(),
         },
-        State::Returning(_) => previous(Action::Return, "return"),
+        State::Returning(way) => previous(Action::Return, if way.again { "return-again" } else { "return" }),
         State::RestoringProfile(_) => Effect::RestoreProfile {
             generation: intent.previous_profile,
             target: intent.previous_profile_target.clone(),
         },
-        State::RestoringBoot(_) => previous(Action::Boot, "return-boot"),
+        State::RestoringBoot(way) => previous(
+            Action::Boot,
+            if way.again {
+                "return-boot-again"
+            } else {
+                "return-boot"
+            },
+        ),
         State::Committed { .. } | State::Reverted(_) | State::RevertFailed { .. } => Effect::Finish,
     }
 }
@@ -288,7 +300,18 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             reach,
             secrets_lost: None,
             running: Vec::new(),
+            again: false,
         }))
+    };
+    // Neither what ran before nor what was to run: somebody else's.
+    let is_theirs = |found: &Option<Utf8PathBuf>| {
+        found.as_ref().is_some_and(|found| {
+            *found != intent.toplevel
+                && intent
+                    .previous
+                    .as_ref()
+                    .is_none_or(|previous| previous.toplevel != *found)
+        })
     };
     let after_activation = |health, running| {
         if intent.restart_units.is_empty() {
@@ -337,6 +360,7 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
     };
     match (state, event) {
         (State::Intended, Event::Begun) => Ok(State::SwappingSecrets),
+        (State::Intended, Event::Failed(failure)) => back(failure, Reach::Secrets),
         (State::SwappingSecrets, Event::SecretsInForce(running)) => Ok(State::Activating { running }),
         (State::SwappingSecrets, Event::Failed(failure)) => back(failure, Reach::Secrets),
         (State::Activating { running }, Event::Activated(Activation::Live(health))) => {
@@ -357,12 +381,13 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             if found.as_ref() == Some(&intent.toplevel) {
                 Ok(after_activation(health, running))
             } else {
-                back(
-                    Failure::NotCurrent {
-                        found: found.map(Utf8PathBuf::into_string),
-                    },
-                    Reach::Toplevel,
-                )
+                let theirs = is_theirs(&found);
+                let found = found.map(Utf8PathBuf::into_string);
+                let failure = match theirs {
+                    true => Failure::Overtaken { found },
+                    false => Failure::NotCurrent { found },
+                };
+                back(failure, Reach::Toplevel)
             }
         }
         (State::RestartingUnits { health, .. }, Event::UnitsRestarted(failed)) => {
@@ -384,6 +409,10 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         (State::SettingBoot { health, profile }, Event::Activated(Activation::Live(_))) => {
             Ok(State::VerifyingBoot { health, profile })
         }
+        (
+            State::SettingBoot { .. } | State::VerifyingBoot { .. },
+            Event::Failed(failure @ (Failure::SwitchNeverEnded(_) | Failure::Overtaken { .. })),
+        ) => back(failure, Reach::Profile),
         (
             State::SettingBoot { .. },
             Event::Activated(Activation::Untouched(failure) | Activation::Broken(failure))
@@ -413,6 +442,13 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         (State::VerifyingReturn(way), Event::Observed(found)) => {
             if found.as_ref() == intent.previous.as_ref().map(|previous| &previous.toplevel) {
                 Ok(after_reactivation(way))
+            } else if is_theirs(&found) && !way.again {
+                // Their switch may have set everything.
+                Ok(State::Returning(Way {
+                    reach: Reach::Profile,
+                    again: true,
+                    ..way
+                }))
             } else {
                 let revert = Failure::NotCurrent {
                     found: found.map(Utf8PathBuf::into_string),
@@ -426,7 +462,13 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             Some(_) if surface.has_boot_step() => State::RestoringBoot(way),
             _ => back_again(way),
         }),
-        (State::RestoringBoot(way), Event::Activated(Activation::Live(_))) => Ok(back_again(way)),
+        // The last look: what was set back is what runs.
+        (State::RestoringBoot(way), Event::Activated(Activation::Live(_))) => {
+            Ok(State::VerifyingReturn(Way {
+                reach: Reach::Toplevel,
+                ..way
+            }))
+        }
         (
             State::Returning(way) | State::RestoringProfile(way) | State::RestoringBoot(way),
             Event::Failed(revert)
@@ -468,6 +510,58 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             reach: way.reach.max(Reach::Toplevel),
             ..way
         })),
+        // The agent that began it is gone: it is undone as far as it went. What is on its way back goes on.
+        (State::Intended | State::SwappingSecrets, Event::Unconfirmed(limit)) => {
+            back(Failure::Unconfirmed(limit), Reach::Secrets)
+        }
+        (
+            State::Activating { .. }
+            | State::Verifying { .. }
+            | State::RestartingUnits { .. }
+            | State::Probing { .. },
+            Event::Unconfirmed(limit),
+        ) => back(Failure::Unconfirmed(limit), Reach::Toplevel),
+        (
+            State::SettingProfile { .. } | State::SettingBoot { .. } | State::VerifyingBoot { .. },
+            Event::Unconfirmed(limit),
+        ) => back(Failure::Unconfirmed(limit), Reach::Profile),
+        (state, Event::Unconfirmed(_)) => Ok(state),
         (state, event) => Err(IllegalStep { state, event }),
+    }
+}
+
+impl State {
+    /// Its name in the journal.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            State::Intended => "intended",
+            State::SwappingSecrets => "swapping-secrets",
+            State::Activating { .. } => "activating",
+            State::Verifying { .. } => "verifying",
+            State::RestartingUnits { .. } => "restarting-units",
+            State::Probing { .. } => "probing",
+            State::SettingProfile { .. } => "setting-profile",
+            State::SettingBoot { .. } => "setting-boot",
+            State::VerifyingBoot { .. } => "verifying-boot",
+            State::Committed { .. } => "committed",
+            State::RestoringSecrets(_) => "restoring-secrets",
+            State::Returning(_) => "returning",
+            State::VerifyingReturn(_) => "verifying-return",
+            State::RestartingUnitsBack(_) => "restarting-units-back",
+            State::RestoringProfile(_) => "restoring-profile",
+            State::RestoringBoot(_) => "restoring-boot",
+            State::Reverted(_) => "reverted",
+            State::RevertFailed { .. } => "revert-failed",
+        }
+    }
+
+    /// Whether nothing more is done.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        matches!(
+            self,
+            State::Committed { .. } | State::Reverted(_) | State::RevertFailed { .. }
+        )
     }
 }

@@ -210,10 +210,10 @@ impl FakeHost {
 }
 
 fn ended(state: &State) -> bool {
-    matches!(
-        state,
-        State::Committed { .. } | State::Reverted(_) | State::RevertFailed { .. }
-    )
+    // The name is the one that is journaled.
+    let journaled = serde_json::to_value(state).unwrap();
+    assert_eq!(journaled["at"], state.name());
+    state.is_end()
 }
 
 fn run(host: &mut FakeHost, intent: &Intent, mut state: State) -> State {
@@ -413,6 +413,78 @@ fn with_nothing_to_go_back_to_a_person_is_called_only_if_something_was_touched()
 }
 
 #[test]
+fn what_nobody_confirms_is_undone_from_wherever_it_is() {
+    let intent = intent(Class::Nixos, Some(OLD));
+    for fault in [None, Some(Fault::Probe), Some(Fault::NoEntry)] {
+        for steps in 0..12 {
+            let mut host = FakeHost::new(fault);
+            let mut state = State::Intended;
+            for _ in 0..steps {
+                if ended(&state) {
+                    break;
+                }
+                let event = host.perform(effect(&state, &intent));
+                state = step(state, event, &intent).unwrap();
+            }
+            let was_committed = matches!(state, State::Committed { .. });
+            let state = step(state, Event::Unconfirmed(9), &intent).unwrap();
+            let state = run(&mut host, &intent, state);
+            let toplevel = if was_committed { (NEW, 2) } else { (OLD, 1) };
+            assert!(
+                host.is_wholly(toplevel.0, toplevel.1, Class::Nixos),
+                "{state:?} {host:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn somebody_elses_switch_in_between_ends_on_the_whole_old_or_new_system() {
+    let intent = intent(Class::Nixos, Some(OLD));
+    for fault in [None, Some(Fault::Probe), Some(Fault::NoEntry)] {
+        for moment in 0..24 {
+            let mut host = FakeHost::new(fault);
+            let mut state = State::Intended;
+            for turn in 0..64 {
+                if ended(&state) {
+                    break;
+                }
+                if turn == moment {
+                    let theirs = Utf8PathBuf::from("/theirs");
+                    (host.current, host.profile, host.boot) = (Some(theirs.clone()), theirs.clone(), theirs);
+                }
+                // As the carrier looks before it sets anything.
+                let ours = host.current.as_ref() == Some(&intent.toplevel);
+                let next = effect(&state, &intent);
+                let sets = matches!(
+                    next,
+                    Effect::SetProfile(_)
+                        | Effect::ObserveBoot
+                        | Effect::Activate {
+                            action: Action::Boot,
+                            step: "boot",
+                            ..
+                        }
+                );
+                let event = match sets && !ours {
+                    true => Event::Failed(Failure::Overtaken { found: None }),
+                    false => host.perform(next),
+                };
+                state = step(state, event, &intent).unwrap();
+            }
+            match state {
+                State::Committed { .. } => assert!(host.is_wholly(NEW, 2, Class::Nixos), "{moment} {host:?}"),
+                State::Reverted(_) => assert!(
+                    host.is_wholly(OLD, 1, Class::Nixos),
+                    "{fault:?} {moment} {host:?}"
+                ),
+                state => panic!("{fault:?} {moment}: {state:?}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn an_event_out_of_place_is_an_error_and_no_panic() {
     let intent = intent(Class::Nixos, Some(OLD));
     let error = step(State::Intended, Event::SecretsInForce(Vec::new()), &intent).unwrap_err();
@@ -428,6 +500,7 @@ proptest! {
         fault in prop::option::of(prop::sample::select(FAULTS.to_vec())),
         class in prop::sample::select(vec![Class::Nixos, Class::Custom]),
         crashes in prop::collection::vec((0_u8..14, any::<bool>(), any::<bool>()), 0..4),
+        deadman in prop::option::of(0_u8..14),
         restarted_by_activation in any::<bool>(),
     ) {
         let intent = intent(class, Some(OLD));
@@ -437,9 +510,14 @@ proptest! {
         let mut crashes = crashes.into_iter();
         let mut next = crashes.next();
         let mut since = 0;
-        for _ in 0..256 {
+        for turn in 0..256 {
             if ended(&state) {
                 break;
+            }
+            if deadman.is_some_and(|at| u32::from(at) == turn) {
+                state = step(state, Event::Unconfirmed(9), &intent).unwrap();
+                prop_assert!(!matches!(effect(&state, &intent), Effect::Begin | Effect::Probe), "{:?}", state);
+                continue;
             }
             if let Some((after, happened, reboot)) = next
                 && since >= after
