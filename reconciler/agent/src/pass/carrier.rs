@@ -38,7 +38,16 @@ impl Carrier for HostCarrier<'_, '_> {
                 action,
                 step,
             } => self.activate(id, intent, &toplevel, action, step).await,
-            Effect::Observe(expected) => Event::Observed(self.observe(intent, expected)),
+            Effect::Observe(expected) => {
+                let current = self.observe(intent, expected);
+                let profile = Profile::at(intent.profile.clone());
+                let target = profile.generation().and_then(|number| profile.target(number));
+                if target == intent.previous_profile_target || target.as_ref() == Some(&intent.toplevel) {
+                    Event::Observed(current)
+                } else {
+                    Event::Overwritten(current)
+                }
+            }
             Effect::Probe => {
                 let regressed = probes::regressed(self.world, &self.policy, &intent.passing_before).await;
                 if regressed.is_empty() {

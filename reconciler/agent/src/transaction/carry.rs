@@ -3,8 +3,8 @@
 //! The journal is written before the next effect is performed, and never skipped.
 
 use super::halt::{Moment, halt};
-use super::state::{Effect, Event, IllegalStep, State, effect, step};
-use super::{Failure, Health, Intent};
+use super::step::{Effect, IllegalStep, effect, step};
+use super::{Event, Failure, Health, Intent, State};
 use crate::journal::{Journal, JournalError};
 use jiff::Timestamp;
 

@@ -4,9 +4,12 @@
 
 mod carry;
 mod failure;
+#[cfg(test)]
+mod fake;
 mod halt;
 mod intent;
 mod state;
+mod step;
 #[cfg(test)]
 mod tests;
 
@@ -17,4 +20,5 @@ pub const FORMAT: u32 = 1;
 pub use carry::{Carrier, CarryError, Ended, advance, carry};
 pub use failure::{Failure, Health};
 pub use intent::{Intent, Previous, RunningUnit, Side};
-pub use state::{Activation, Effect, Event, IllegalStep, Reach, Restart, State, Way, effect, step};
+pub use state::{Activation, Event, Reach, Restart, State, Way};
+pub use step::{Effect, IllegalStep, effect, step};

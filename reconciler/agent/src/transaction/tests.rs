@@ -1,231 +1,10 @@
 //! The transaction's state machine: its whole way forth, every way back, and no third end.
 
-use super::{
-    Activation, Effect, Event, Failure, Health, Intent, Previous, Restart, RunningUnit, Side, State, effect,
-    step,
-};
+use super::fake::{FAULTS, FakeHost, Fault, NEW, OLD, ended, intent, run};
+use super::{Activation, Effect, Event, Failure, Health, Intent, Restart, State, effect, step};
 use crate::class::{Action, BootEntry, Class};
-use crate::journal::GenerationKind;
 use camino::Utf8PathBuf;
 use proptest::prelude::*;
-
-const NEW: &str = "/nix/store/new";
-const OLD: &str = "/nix/store/old";
-const UNIT: &str = "web.service";
-
-fn intent(class: Class, previous: Option<&str>) -> Intent {
-    Intent {
-        revision: "a".repeat(40),
-        subject: "a subject".to_owned(),
-        class,
-        system: "x86_64-linux".to_owned(),
-        tags: Vec::new(),
-        toplevel: NEW.into(),
-        profile: "/nix/var/nix/profiles/system".into(),
-        kind: GenerationKind::Activated,
-        secrets: Some(2),
-        requirements: None,
-        previous: previous.map(|toplevel| Previous {
-            toplevel: toplevel.into(),
-            class,
-        }),
-        previous_secrets: Some(1),
-        previous_requirements: None,
-        restart_units: vec![UNIT.to_owned()],
-        restart_units_back: vec![UNIT.to_owned()],
-        previous_profile: Some(1),
-        previous_profile_target: Some(OLD.into()),
-        passing_before: Vec::new(),
-        amiss_before: Vec::new(),
-    }
-}
-
-/// A host that does what it is told, but for one kind of effect.
-#[derive(Debug, Clone)]
-struct FakeHost {
-    current: Option<Utf8PathBuf>,
-    secrets: Option<u64>,
-    profile: Utf8PathBuf,
-    boot: Utf8PathBuf,
-    /// The secrets that the unit has read, and how often it was started.
-    unit: (Option<u64>, u32),
-    /// How often the agent restarted it.
-    restarts: u32,
-    /// Whether an activation restarts it.
-    restarted_by_activation: bool,
-    fault: Option<Fault>,
-}
-
-/// What goes wrong, once each time it is met on the way forth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    Secrets,
-    Untouched,
-    Broken,
-    NotCurrent,
-    Probe,
-    Unit,
-    Profile,
-    Boot,
-    NoEntry,
-}
-
-const FAULTS: [Fault; 9] = [
-    Fault::Secrets,
-    Fault::Untouched,
-    Fault::Broken,
-    Fault::NotCurrent,
-    Fault::Probe,
-    Fault::Unit,
-    Fault::Profile,
-    Fault::Boot,
-    Fault::NoEntry,
-];
-
-impl FakeHost {
-    fn new(fault: Option<Fault>) -> FakeHost {
-        FakeHost {
-            current: Some(OLD.into()),
-            secrets: Some(1),
-            profile: OLD.into(),
-            boot: OLD.into(),
-            unit: (Some(1), 1),
-            restarts: 0,
-            restarted_by_activation: false,
-            fault,
-        }
-    }
-
-    fn perform(&mut self, effect: Effect) -> Event {
-        let fault = self.fault;
-        match effect {
-            Effect::Begin => Event::Begun,
-            Effect::PutSecretsInForce(Side::New) if fault == Some(Fault::Secrets) => {
-                Event::Failed(Failure::Secrets("gone".to_owned()))
-            }
-            Effect::PutSecretsInForce(side) => {
-                self.secrets = Some(match side {
-                    Side::New => 2,
-                    Side::Previous => 1,
-                });
-                Event::SecretsInForce(vec![RunningUnit {
-                    unit: UNIT.to_owned(),
-                    invocation: Some(self.unit.1.to_string()),
-                }])
-            }
-            Effect::RestartUnits { side, running } => {
-                if running
-                    .iter()
-                    .any(|run| run.invocation == Some(self.unit.1.to_string()))
-                {
-                    self.start_unit();
-                    self.restarts += 1;
-                }
-                match (fault, side) {
-                    (Some(Fault::Unit), Side::New) => Event::UnitsRestarted(vec![UNIT.to_owned()]),
-                    _ => Event::UnitsRestarted(Vec::new()),
-                }
-            }
-            Effect::Activate {
-                toplevel,
-                action: Action::Test,
-                ..
-            } => match fault {
-                Some(Fault::Untouched) => Event::Activated(Activation::Untouched(Failure::PreSwitchCheck)),
-                Some(Fault::Broken) => {
-                    self.current = Some(toplevel);
-                    Event::Activated(Activation::Broken(Failure::ActivationScript))
-                }
-                Some(Fault::NotCurrent) => {
-                    self.current = Some("/nix/store/third".into());
-                    Event::Activated(Activation::Live(Health::Healthy))
-                }
-                _ => self.activate(toplevel),
-            },
-            Effect::Activate {
-                toplevel,
-                action: Action::Return,
-                ..
-            } => self.activate(toplevel),
-            Effect::Activate {
-                toplevel,
-                action: Action::Boot,
-                ..
-            } => {
-                if fault == Some(Fault::Boot) && toplevel == NEW {
-                    return Event::Activated(Activation::Untouched(Failure::PreSwitchCheck));
-                }
-                self.boot = toplevel;
-                Event::Activated(Activation::Live(Health::Healthy))
-            }
-            Effect::Observe(_) => Event::Observed(self.current.clone()),
-            Effect::Probe if fault == Some(Fault::Probe) => Event::Probed(vec!["remote".to_owned()]),
-            Effect::Probe => Event::Probed(Vec::new()),
-            Effect::SetProfile(_) if fault == Some(Fault::Profile) => {
-                Event::Failed(Failure::Profile("read-only".to_owned()))
-            }
-            Effect::SetProfile(toplevel) => {
-                self.profile = toplevel;
-                Event::ProfileSet(Some(2))
-            }
-            Effect::RestoreProfile { target, .. } => {
-                self.profile = target.unwrap_or_else(|| self.profile.clone());
-                Event::ProfileSet(Some(1))
-            }
-            Effect::ObserveBoot if fault == Some(Fault::NoEntry) => Event::BootObserved(BootEntry::Missing),
-            Effect::ObserveBoot => Event::BootObserved(BootEntry::Verified),
-            Effect::Finish => panic!("nothing is performed after the end"),
-        }
-    }
-
-    fn activate(&mut self, toplevel: Utf8PathBuf) -> Event {
-        self.current = Some(toplevel);
-        if self.restarted_by_activation {
-            self.start_unit();
-        }
-        Event::Activated(Activation::Live(Health::Healthy))
-    }
-
-    fn start_unit(&mut self) {
-        self.unit = (self.secrets, self.unit.1 + 1);
-    }
-
-    /// The machine goes down: what runs is what the boot default says, and the secrets are those of the generation
-    /// that was confirmed.
-    fn reboot(&mut self, class: Class) {
-        if class == Class::Nixos {
-            self.current = Some(self.boot.clone());
-        }
-        self.secrets = Some(1);
-        self.start_unit();
-    }
-
-    fn is_wholly(&self, toplevel: &str, secrets: u64, class: Class) -> bool {
-        self.current.as_ref().is_some_and(|current| current == toplevel)
-            && self.secrets == Some(secrets)
-            && self.unit.0 == Some(secrets)
-            && self.profile == toplevel
-            && (class == Class::Custom || self.boot == toplevel)
-    }
-}
-
-fn ended(state: &State) -> bool {
-    // The name is the one that is journaled.
-    let journaled = serde_json::to_value(state).unwrap();
-    assert_eq!(journaled["at"], state.name());
-    state.is_end()
-}
-
-fn run(host: &mut FakeHost, intent: &Intent, mut state: State) -> State {
-    for _ in 0..64 {
-        if ended(&state) {
-            return state;
-        }
-        let event = host.perform(effect(&state, intent));
-        state = step(state, event, intent).unwrap();
-    }
-    panic!("no end: {state:?}");
-}
 
 #[test]
 fn without_a_fault_it_commits_and_the_boot_default_comes_last() {
@@ -445,17 +224,21 @@ fn somebody_elses_switch_in_between_ends_on_the_whole_old_or_new_system() {
         for moment in 0..24 {
             let mut host = FakeHost::new(fault);
             let mut state = State::Intended;
+            // Whether anybody looked since.
+            let mut seen = true;
             for turn in 0..64 {
                 if ended(&state) {
                     break;
                 }
                 if turn == moment {
+                    seen = false;
                     let theirs = Utf8PathBuf::from("/theirs");
                     (host.current, host.profile, host.boot) = (Some(theirs.clone()), theirs.clone(), theirs);
                 }
                 // As the carrier looks before it sets anything.
                 let ours = host.current.as_ref() == Some(&intent.toplevel);
                 let next = effect(&state, &intent);
+                seen |= matches!(next, Effect::Observe(_) | Effect::ObserveBoot);
                 let sets = matches!(
                     next,
                     Effect::SetProfile(_)
@@ -473,6 +256,8 @@ fn somebody_elses_switch_in_between_ends_on_the_whole_old_or_new_system() {
                 state = step(state, event, &intent).unwrap();
             }
             match state {
+                // Their switch came after all that was left to look at.
+                State::Reverted(_) if !seen => assert_eq!(host.current.as_deref(), Some("/theirs".into())),
                 State::Committed { .. } => assert!(host.is_wholly(NEW, 2, Class::Nixos), "{moment} {host:?}"),
                 State::Reverted(_) => assert!(
                     host.is_wholly(OLD, 1, Class::Nixos),

@@ -1,0 +1,375 @@
+//! What is to be done in each state of a transaction, and where each event leads. Pure.
+//!
+//! The state alone says what is to be done ([`effect`]), and every effect may be done twice: an agent that was
+//! killed goes on from the journaled state as if nothing had been.
+
+use super::{Activation, Event, Failure, Intent, Reach, Restart, RunningUnit, Side, State, Way};
+use crate::class::{Action, BootEntry, Surface};
+use camino::Utf8PathBuf;
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Let the transaction begin.
+    Begin,
+    /// Put the secrets of one side in force, or none.
+    PutSecretsInForce(Side),
+    /// Restart the units whose secrets are now those of one side, but for those that were started since.
+    RestartUnits {
+        /// Which side's.
+        side: Side,
+        /// Those that ran when the secrets came in force.
+        running: Vec<RunningUnit>,
+    },
+    /// Run an activation.
+    Activate {
+        /// What of.
+        toplevel: Utf8PathBuf,
+        /// Which.
+        action: Action,
+        /// The step's name, unique in the transaction: its log and result carry it.
+        step: &'static str,
+    },
+    /// Look what the current system is; this is expected.
+    Observe(Utf8PathBuf),
+    /// Run the probes.
+    Probe,
+    /// Set the profile to a store path.
+    SetProfile(Utf8PathBuf),
+    /// Set the profile back to a generation, or to a path where that generation is gone.
+    RestoreProfile {
+        /// The generation before.
+        generation: Option<u64>,
+        /// What it pointed at.
+        target: Option<Utf8PathBuf>,
+    },
+    /// Look whether the boot loader has an entry for the new toplevel.
+    ObserveBoot,
+    /// Nothing more.
+    Finish,
+}
+
+/// An event that has no place in a state: a defect of the agent, or a journal somebody edited.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{event:?} has no place in a transaction that is at {state:?}")]
+pub struct IllegalStep {
+    /// The state.
+    pub state: State,
+    /// The event.
+    pub event: Event,
+}
+
+/// How often the way back is begun again at the most.
+const ROUNDS: u8 = 2;
+/// The names of its steps, each time others: what was begun under a name is not begun again.
+const RETURN: [&str; 3] = ["return", "return-again", "return-once-more"];
+const RETURN_BOOT: [&str; 3] = ["return-boot", "return-boot-again", "return-boot-once-more"];
+
+fn named(way: &Way, [first, second, third]: [&'static str; 3]) -> &'static str {
+    match way.rounds {
+        0 => first,
+        1 => second,
+        _ => third,
+    }
+}
+
+fn surface(intent: &Intent) -> Surface {
+    Surface::of(intent.class)
+}
+
+/// What is to be done in a state.
+#[must_use]
+pub fn effect(state: &State, intent: &Intent) -> Effect {
+    let activate = |toplevel: &Utf8PathBuf, action, step| Effect::Activate {
+        toplevel: toplevel.clone(),
+        action,
+        step,
+    };
+    let previous = |action, step| match &intent.previous {
+        Some(previous) => activate(&previous.toplevel, action, step),
+        None => Effect::Finish,
+    };
+    match state {
+        State::Intended => Effect::Begin,
+        State::SwappingSecrets => Effect::PutSecretsInForce(Side::New),
+        State::Activating { .. } => activate(&intent.toplevel, Action::Test, "activate"),
+        State::Verifying { .. } => Effect::Observe(intent.toplevel.clone()),
+        State::VerifyingReturn(_) => match &intent.previous {
+            Some(previous) => Effect::Observe(previous.toplevel.clone()),
+            None => Effect::Finish,
+        },
+        State::RestartingUnits { running, .. } => Effect::RestartUnits {
+            side: Side::New,
+            running: running.clone(),
+        },
+        State::Probing { .. } => Effect::Probe,
+        State::SettingProfile { .. } => Effect::SetProfile(intent.toplevel.clone()),
+        State::SettingBoot { .. } => activate(&intent.toplevel, Action::Boot, "boot"),
+        State::VerifyingBoot { .. } => Effect::ObserveBoot,
+        State::RestoringSecrets(_) => Effect::PutSecretsInForce(Side::Previous),
+        State::RestartingUnitsBack(way) => Effect::RestartUnits {
+            side: Side::Previous,
+            running: way.running.clone(),
+        },
+        State::Returning(way) => previous(Action::Return, named(way, RETURN)),
+        State::RestoringProfile(_) => Effect::RestoreProfile {
+            generation: intent.previous_profile,
+            target: intent.previous_profile_target.clone(),
+        },
+        State::RestoringBoot(way) => previous(Action::Boot, named(way, RETURN_BOOT)),
+        State::Committed { .. } | State::Reverted(_) | State::RevertFailed { .. } => Effect::Finish,
+    }
+}
+
+/// Where an event leads from a state.
+pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, IllegalStep> {
+    let surface = surface(intent);
+    let back = |failure, reach| {
+        Ok(State::RestoringSecrets(Way {
+            failure,
+            reach,
+            secrets_lost: None,
+            running: Vec::new(),
+            rounds: 0,
+        }))
+    };
+    // Neither what ran before nor what was to run: somebody else's.
+    let is_theirs = |found: &Option<Utf8PathBuf>| {
+        found.as_ref().is_some_and(|found| {
+            *found != intent.toplevel
+                && intent
+                    .previous
+                    .as_ref()
+                    .is_none_or(|previous| previous.toplevel != *found)
+        })
+    };
+    let after_activation = |health, running| {
+        if intent.restart_units.is_empty() {
+            State::Probing { health }
+        } else {
+            State::RestartingUnits { health, running }
+        }
+    };
+    // Once the profile is set, a custom toplevel is committed: it has no boot loader.
+    let after_profile = |health, profile| {
+        if surface.has_boot_step() {
+            State::SettingBoot { health, profile }
+        } else {
+            State::Committed {
+                health,
+                profile,
+                boot: BootEntry::Unverified,
+            }
+        }
+    };
+    let back_again = |way: Way| match way.secrets_lost.clone() {
+        None => State::Reverted(way),
+        Some(revert) => State::RevertFailed { way, revert },
+    };
+    let after_return = |way: Way| {
+        if way.reach == Reach::Profile {
+            State::RestoringProfile(way)
+        } else {
+            back_again(way)
+        }
+    };
+    let after_reactivation = |way: Way| {
+        if intent.restart_units_back.is_empty() {
+            after_return(way)
+        } else {
+            State::RestartingUnitsBack(way)
+        }
+    };
+    let after_secrets = |way: Way| match (&intent.previous, way.reach) {
+        (_, Reach::Secrets) => after_return(way),
+        (Some(_), _) => State::Returning(way),
+        (None, _) => State::RevertFailed {
+            way,
+            revert: Failure::NoPrevious,
+        },
+    };
+    match (state, event) {
+        (State::Intended, Event::Begun) => Ok(State::SwappingSecrets),
+        (State::Intended, Event::Failed(failure)) => back(failure, Reach::Secrets),
+        (State::SwappingSecrets, Event::SecretsInForce(running)) => Ok(State::Activating { running }),
+        (State::SwappingSecrets, Event::Failed(failure)) => back(failure, Reach::Secrets),
+        (State::Activating { running }, Event::Activated(Activation::Live(health))) => {
+            Ok(if surface.shows_what_runs() {
+                State::Verifying { health, running }
+            } else {
+                after_activation(health, running)
+            })
+        }
+        (State::Activating { .. }, Event::Activated(Activation::Untouched(failure))) => {
+            back(failure, Reach::Secrets)
+        }
+        (
+            State::Activating { .. },
+            Event::Activated(Activation::Broken(failure)) | Event::Failed(failure),
+        ) => back(failure, Reach::Toplevel),
+        (State::Verifying { health, running }, event @ (Event::Observed(_) | Event::Overwritten(_))) => {
+            let (found, reach) = match event {
+                Event::Overwritten(found) => (found, Reach::Profile),
+                Event::Observed(found) => (found, Reach::Toplevel),
+                _ => (None, Reach::Toplevel),
+            };
+            if found.as_ref() == Some(&intent.toplevel) {
+                return Ok(after_activation(health, running));
+            }
+            let theirs = is_theirs(&found);
+            let found = found.map(Utf8PathBuf::into_string);
+            let failure = match theirs {
+                true => Failure::Overtaken { found },
+                false => Failure::NotCurrent { found },
+            };
+            back(failure, reach)
+        }
+        (State::RestartingUnits { health, .. }, Event::UnitsRestarted(failed)) => {
+            if failed.is_empty() {
+                Ok(State::Probing { health })
+            } else {
+                back(Failure::Units(failed), Reach::Toplevel)
+            }
+        }
+        (State::Probing { health }, Event::Probed(regressed)) => {
+            if regressed.is_empty() {
+                Ok(State::SettingProfile { health })
+            } else {
+                back(Failure::Probes(regressed), Reach::Toplevel)
+            }
+        }
+        (State::SettingProfile { health }, Event::ProfileSet(profile)) => Ok(after_profile(health, profile)),
+        (State::SettingProfile { .. }, Event::Failed(failure)) => back(failure, Reach::Profile),
+        (State::SettingBoot { health, profile }, Event::Activated(Activation::Live(_))) => {
+            Ok(State::VerifyingBoot { health, profile })
+        }
+        (
+            State::SettingBoot { .. } | State::VerifyingBoot { .. },
+            Event::Failed(failure @ (Failure::SwitchNeverEnded(_) | Failure::Overtaken { .. })),
+        ) => back(failure, Reach::Profile),
+        (
+            State::SettingBoot { .. },
+            Event::Activated(Activation::Untouched(failure) | Activation::Broken(failure))
+            | Event::Failed(failure),
+        ) => back(Failure::Boot(failure.to_string()), Reach::Profile),
+        (State::VerifyingBoot { health, profile }, Event::BootObserved(boot)) => match boot {
+            BootEntry::Verified | BootEntry::Unverified => Ok(State::Committed {
+                health,
+                profile,
+                boot,
+            }),
+            BootEntry::Missing => back(Failure::NoBootEntry, Reach::Profile),
+        },
+
+        (State::RestoringSecrets(way), Event::SecretsInForce(running)) => {
+            Ok(after_secrets(Way { running, ..way }))
+        }
+        (State::RestoringSecrets(way), Event::Failed(lost)) => Ok(after_secrets(Way {
+            secrets_lost: Some(lost),
+            ..way
+        })),
+        (State::Returning(way), Event::Activated(Activation::Live(_))) => Ok(if surface.shows_what_runs() {
+            State::VerifyingReturn(way)
+        } else {
+            after_reactivation(way)
+        }),
+        // What somebody else set is set back with it.
+        (State::VerifyingReturn(way), Event::Overwritten(found)) if way.rounds < ROUNDS => {
+            let way = Way {
+                reach: Reach::Profile,
+                rounds: way.rounds + 1,
+                ..way
+            };
+            Ok(match is_theirs(&found) {
+                true => State::Returning(way),
+                false => after_reactivation(way),
+            })
+        }
+        (State::VerifyingReturn(way), Event::Observed(found)) if is_theirs(&found) && way.rounds < ROUNDS => {
+            let rounds = way.rounds + 1;
+            Ok(State::Returning(Way { rounds, ..way }))
+        }
+        (State::VerifyingReturn(way), Event::Observed(found))
+            if found.as_ref() == intent.previous.as_ref().map(|previous| &previous.toplevel) =>
+        {
+            Ok(after_reactivation(way))
+        }
+        (State::VerifyingReturn(way), Event::Observed(found) | Event::Overwritten(found)) => {
+            let revert = Failure::NotCurrent {
+                found: found.map(Utf8PathBuf::into_string),
+            };
+            Ok(State::RevertFailed { way, revert })
+        }
+        // The machine is back. A unit that does not come back with it is told, and keeps nothing else from it.
+        (State::RestartingUnitsBack(way), Event::UnitsRestarted(_)) => Ok(after_return(way)),
+        (State::RestoringProfile(way), Event::ProfileSet(_)) => Ok(match &intent.previous {
+            Some(_) if surface.has_boot_step() => State::RestoringBoot(way),
+            _ => back_again(way),
+        }),
+        // The last look: what was set back is what runs.
+        (State::RestoringBoot(way), Event::Activated(Activation::Live(_))) => {
+            Ok(State::VerifyingReturn(Way {
+                reach: Reach::Toplevel,
+                ..way
+            }))
+        }
+        (
+            State::Returning(way) | State::RestoringProfile(way) | State::RestoringBoot(way),
+            Event::Failed(revert)
+            | Event::Activated(Activation::Untouched(revert) | Activation::Broken(revert)),
+        ) => Ok(State::RevertFailed { way, revert }),
+
+        // Nothing had been touched, or everything has been said.
+        (State::Intended, Event::Restarted(_)) => back(Failure::Lost, Reach::Secrets),
+        (
+            state @ (State::Committed { .. } | State::Reverted(_) | State::RevertFailed { .. }),
+            Event::Restarted(_),
+        ) => Ok(state),
+        // The machine kept running: whatever was being done is done again or waited for.
+        (state, Event::Restarted(Restart::SameBoot)) => Ok(state),
+        // A new boot during the trial: on NixOS the boot default was still the old system.
+        (
+            State::SwappingSecrets
+            | State::Activating { .. }
+            | State::Verifying { .. }
+            | State::RestartingUnits { .. }
+            | State::Probing { .. },
+            Event::Restarted(Restart::OtherBoot),
+        ) => back(Failure::Rebooted, Reach::Toplevel),
+        // The boot gave the machine the secrets of the generation that was confirmed: there is no going on.
+        (
+            State::SettingProfile { .. } | State::SettingBoot { .. } | State::VerifyingBoot { .. },
+            Event::Restarted(Restart::OtherBoot),
+        ) => back(Failure::Rebooted, Reach::Profile),
+        // The boot may have undone any part of the way back: it is gone again from its beginning.
+        (
+            State::RestoringSecrets(way)
+            | State::Returning(way)
+            | State::VerifyingReturn(way)
+            | State::RestartingUnitsBack(way)
+            | State::RestoringProfile(way)
+            | State::RestoringBoot(way),
+            Event::Restarted(Restart::OtherBoot),
+        ) => Ok(State::RestoringSecrets(Way {
+            reach: way.reach.max(Reach::Toplevel),
+            ..way
+        })),
+        // The agent that began it is gone: it is undone as far as it went. What is on its way back goes on.
+        (State::Intended | State::SwappingSecrets, Event::Unconfirmed(limit)) => {
+            back(Failure::Unconfirmed(limit), Reach::Secrets)
+        }
+        (
+            State::Activating { .. }
+            | State::Verifying { .. }
+            | State::RestartingUnits { .. }
+            | State::Probing { .. },
+            Event::Unconfirmed(limit),
+        ) => back(Failure::Unconfirmed(limit), Reach::Toplevel),
+        (
+            State::SettingProfile { .. } | State::SettingBoot { .. } | State::VerifyingBoot { .. },
+            Event::Unconfirmed(limit),
+        ) => back(Failure::Unconfirmed(limit), Reach::Profile),
+        (state, Event::Unconfirmed(_)) => Ok(state),
+        (state, event) => Err(IllegalStep { state, event }),
+    }
+}
