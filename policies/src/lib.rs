@@ -25,4 +25,6 @@ pub use fragment::Fragment;
 pub use gate::{GateLine, GateName, GateReport, Reason, Verdict, VerdictName};
 pub use policy::{Policy, PolicyError};
 pub use preset::Preset;
-pub use values::{ByteSize, Check, Command, DriftResponse, GenerationCount, Grace, Probe, RetryCount, Timeout};
+pub use values::{
+    ByteSize, Check, Command, DriftResponse, GenerationCount, Grace, Probe, RetryCount, Timeout,
+};

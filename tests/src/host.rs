@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use unix::sys::signal::{Signal, killpg};
 use unix::unistd::Pid;
@@ -160,6 +160,36 @@ impl Host {
         run(&mut command, LIMIT)
     }
 
+    /// Runs `reconcile` with variables besides.
+    #[track_caller]
+    pub fn run_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+        run(
+            self.command().envs(variables.iter().copied()).args(arguments),
+            LIMIT,
+        )
+    }
+
+    /// Starts `reconcile` with variables besides, and leaves it running; what it says goes into a file.
+    #[must_use]
+    pub fn start(&self, variables: &[(&str, &str)], arguments: &[&str], says: &Path) -> Child {
+        let file = std::fs::File::create(says).unwrap();
+        self.command()
+            .envs(variables.iter().copied())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap()
+    }
+
+    /// The process of the deadman of a transaction that waits, by its marker.
+    #[must_use]
+    pub fn deadman(&self, transaction: u64) -> Option<u32> {
+        let folder = self.state().join(format!("transactions/{transaction}"));
+        holder(&folder.join("deadman.started"))
+    }
+
     /// Runs `reconcile` in a mount namespace of its own, after a shell command that mounts things there; only
     /// root can. The paths of the host are `$1`.
     #[track_caller]
@@ -277,21 +307,20 @@ impl Drop for Host {
     fn drop(&mut self) {
         let transactions = std::fs::read_dir(self.state().join("transactions"));
         for folder in transactions.into_iter().flatten().flatten() {
-            let marker = folder.path().join("deadman.started");
-            let Ok(file) = std::fs::File::open(&marker) else {
-                continue;
-            };
-            // While somebody holds the marker, the process in it is the deadman's and nobody else's.
-            if file.try_lock_shared().is_ok() {
-                continue;
-            }
-            let text = std::fs::read_to_string(&marker).unwrap_or_default();
-            let pid = text
-                .lines()
-                .find_map(|line| line.strip_prefix("pid ")?.parse().ok());
-            if let Some(pid) = pid {
-                let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+            if let Some(deadman) = holder(&folder.path().join("deadman.started")) {
+                let _ = killpg(Pid::from_raw(deadman.cast_signed()), Signal::SIGKILL);
             }
         }
     }
+}
+
+/// The process that holds a marker: while somebody does, the one that is written in it.
+fn holder(marker: &Path) -> Option<u32> {
+    let file = std::fs::File::open(marker).ok()?;
+    if file.try_lock_shared().is_ok() {
+        return None;
+    }
+    let text = std::fs::read_to_string(marker).unwrap_or_default();
+    text.lines()
+        .find_map(|line| line.strip_prefix("pid ")?.parse().ok())
 }

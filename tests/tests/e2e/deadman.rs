@@ -18,23 +18,9 @@ fn stage() -> (Store, Fleet, Host) {
     (store, fleet, host)
 }
 
-/// The process of the deadman that waits, by the marker of the transaction.
-fn waiting(host: &Host, transaction: u32) -> Option<u32> {
-    let marker = host
-        .state()
-        .join(format!("transactions/{transaction}/deadman.started"));
-    let file = std::fs::File::open(&marker).ok()?;
-    if file.try_lock_shared().is_ok() {
-        return None;
-    }
-    let text = std::fs::read_to_string(marker).unwrap();
-    text.lines()
-        .find_map(|line| line.strip_prefix("pid ")?.parse().ok())
-}
-
 #[track_caller]
 fn is_back(host: &Host, store: &Store, first: Option<PathBuf>) {
-    eventually("the deadman ends", || waiting(host, 2).is_none());
+    eventually("the deadman ends", || host.deadman(2).is_none());
     let picture = host.picture(store);
     assert_eq!((picture.current, picture.profile), (first.clone(), first.clone()));
     assert_eq!(picture.boot.map(|boot| boot.1), first);
@@ -60,7 +46,7 @@ fn an_agent_that_never_comes_back() {
     fleet.publish("its activation never ends");
     let agent = host.agent();
     agent.until("the activation runs", || host.path("waiting").exists());
-    let deadman = waiting(&host, 2);
+    let deadman = host.deadman(2);
     assert!(deadman.is_some_and(|deadman| session(deadman) != session(agent.id())));
     agent.kill();
     eventually("the machine is back", || {
@@ -86,7 +72,7 @@ fn a_new_configuration_that_cannot_be_read_is_not_in_its_way() {
     agent.kill();
     host.run(&["now"]).ended(2);
     eventually("the machine is back", || {
-        host.motd() == "first" && waiting(&host, 2).is_none()
+        host.motd() == "first" && host.deadman(2).is_none()
     });
     // What a person's system would have brought back with its /etc.
     host.write("etc/reconciler/config.toml", &config, 0o644);
@@ -97,13 +83,13 @@ fn a_new_configuration_that_cannot_be_read_is_not_in_its_way() {
 fn it_is_disarmed_when_the_transaction_ends() {
     let (_store, fleet, host) = stage();
     assert!(host.state().join("transactions/1/deadman.started").exists());
-    assert_eq!(waiting(&host, 1), None);
+    eventually("the first one is gone", || host.deadman(1).is_none());
     fleet.motd("cinnabar", "bad");
     fleet.fault("cinnabar", "activate-exit", "1");
     fleet.publish("it fails");
     host.now(16);
     assert!(host.state().join("transactions/2/deadman.started").exists());
-    assert_eq!(waiting(&host, 2), None);
+    eventually("the second one is gone", || host.deadman(2).is_none());
 }
 
 #[test]
@@ -141,10 +127,10 @@ fn its_program_is_the_previous_generations_where_that_can_be_it() {
     fleet.publish("its activation never ends");
     let agent = host.agent();
     agent.until("the activation runs", || host.path("waiting").exists());
-    assert!(waiting(&host, 4).is_some());
+    assert!(host.deadman(4).is_some());
     agent.kill();
     eventually("the machine is back", || {
-        host.motd() == "with an agent that is too old" && waiting(&host, 4).is_none()
+        host.motd() == "with an agent that is too old" && host.deadman(4).is_none()
     });
     assert_eq!(host.current(), first);
     assert!(!log.exists());
