@@ -80,6 +80,7 @@ mod tests {
 [policy]
 keep_generations = 8
 build_timeout = "2h"
+critical_units = ["sshd.service"]
 
 [policy.probes]
 ssh = { command = ["systemctl", "is-active", "sshd"] }
@@ -90,6 +91,8 @@ build_timeout = "4h"
 
 [policy.tags.edge]
 build_timeout = "3h"
+critical_units = ["nginx.service"]
+kernel_change = "reboot"
 evaluation_memory = "2 GiB"
 
 [policy.machines.cinnabar]
@@ -127,6 +130,11 @@ web = { command = ["curl", "-f", "http://localhost"] }
                     "web": {"command": ["curl", "-f", "http://localhost"], "timeout": "10s"},
                 },
                 "keep_generations": 8,
+                "keep_within": null,
+                "critical_units": ["nginx.service", "sshd.service"],
+                "specialisation": null,
+                "kernel_change": "reboot",
+                "boot_grace": "3m",
             })
         );
         order.push(Fragment {
@@ -227,6 +235,11 @@ web = { command = ["curl", "-f", "http://localhost"] }
                 "[policy.probes.a]\ntimeout = \"1s\"",
                 "line 1: cannot read `policy.probes.a`",
                 "a probe has exactly one of `command`, `http`, `tcp` and `unit`",
+            ),
+            (
+                "[policy]\ncritical_units = [\"sshd\"]",
+                "line 2: cannot read `policy.critical_units`",
+                "`sshd` is not the name of a unit with its type, such as `sshd.service`",
             ),
             (
                 "[policy]\nkeep_generations 3",

@@ -1,12 +1,14 @@
 //! A piece of policy as it is written in one place: everything optional, unknown keys refused, each value
 //! valid by itself. How pieces combine is in `policy`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::preset::Preset;
-use crate::values::{ByteSize, DriftResponse, GenerationCount, Grace, Probe, RetryCount, Timeout};
+use crate::values::{
+    Age, ByteSize, DriftResponse, GenerationCount, Grace, KernelChange, Probe, RetryCount, Timeout, UnitName,
+};
 
 /// The keys of `[policy]`, wherever it stands: in the fleet's `reconciler.toml`, for a tag, for a machine,
 /// or in the machine's own configuration.
@@ -40,4 +42,15 @@ pub struct Fragment {
     pub foreign_generation: Option<DriftResponse>,
     /// How long after a look for drift the next one is taken.
     pub drift_interval: Option<Timeout>,
+    /// Up to which age generations are kept beyond that number.
+    pub keep_within: Option<Age>,
+    /// The units without which a machine is not to be left; a later fragment adds to an earlier one.
+    #[serde(default)]
+    pub critical_units: BTreeSet<UnitName>,
+    /// Which specialisation is to run.
+    pub specialisation: Option<String>,
+    /// What is done about another kernel.
+    pub kernel_change: Option<KernelChange>,
+    /// How long probes may take to come back after a boot.
+    pub boot_grace: Option<Grace>,
 }

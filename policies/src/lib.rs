@@ -14,6 +14,7 @@ pub mod phase;
 pub mod policy;
 pub mod preset;
 pub mod quarantine;
+pub mod retention;
 pub mod values;
 
 pub use backoff::Backoff;
@@ -26,5 +27,6 @@ pub use gate::{GateLine, GateName, GateReport, Reason, Verdict, VerdictName};
 pub use policy::{Policy, PolicyError};
 pub use preset::Preset;
 pub use values::{
-    ByteSize, Check, Command, DriftResponse, GenerationCount, Grace, Probe, RetryCount, Timeout,
+    Age, ByteSize, Check, Command, DriftResponse, GenerationCount, Grace, KernelChange, Probe, RetryCount,
+    Timeout, UnitName,
 };

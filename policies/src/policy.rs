@@ -1,7 +1,7 @@
 //! The policy in force on a machine: the fragments over the preset, each key decided by the last fragment
 //! that names it, and then checked as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::document::{self, DocumentError};
 use crate::fragment::Fragment;
 use crate::preset::Preset;
-use crate::values::{ByteSize, DriftResponse, GenerationCount, Grace, Probe, RetryCount, Timeout};
+use crate::values::{
+    Age, ByteSize, DriftResponse, GenerationCount, Grace, KernelChange, Probe, RetryCount, Timeout, UnitName,
+};
 
 /// A complete and sound policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,6 +42,16 @@ pub struct Policy {
     pub foreign_generation: DriftResponse,
     /// How long after a look for drift the next one is taken.
     pub drift_interval: Timeout,
+    /// Up to which age generations are kept beyond that number; `None`: none is for its age.
+    pub keep_within: Option<Age>,
+    /// The units without which a machine is not to be left where an activation took them away.
+    pub critical_units: BTreeSet<UnitName>,
+    /// Which specialisation of a NixOS system is to run; `None`: the one that runs already, or none.
+    pub specialisation: Option<String>,
+    /// What is done about another kernel.
+    pub kernel_change: KernelChange,
+    /// How long probes may take to come back after a boot.
+    pub boot_grace: Grace,
 }
 
 /// Why fragments make no policy.
@@ -85,6 +97,13 @@ struct Merged {
     drift: DriftResponse,
     foreign_generation: DriftResponse,
     drift_interval: Timeout,
+    keep_within: Option<Age>,
+    #[serde(default)]
+    critical_units: BTreeSet<UnitName>,
+    specialisation: Option<String>,
+    #[serde(default)]
+    kernel_change: KernelChange,
+    boot_grace: Grace,
 }
 
 impl Merged {
@@ -95,6 +114,8 @@ impl Merged {
     fn overlay(self, fragment: &Fragment) -> Self {
         let mut probes = self.probes;
         probes.extend(fragment.probes.clone());
+        let mut critical_units = self.critical_units;
+        critical_units.extend(fragment.critical_units.iter().cloned());
         Self {
             activation_timeout: fragment.activation_timeout.unwrap_or(self.activation_timeout),
             evaluation_timeout: fragment.evaluation_timeout.unwrap_or(self.evaluation_timeout),
@@ -108,6 +129,11 @@ impl Merged {
             drift: fragment.drift.unwrap_or(self.drift),
             foreign_generation: fragment.foreign_generation.unwrap_or(self.foreign_generation),
             drift_interval: fragment.drift_interval.unwrap_or(self.drift_interval),
+            keep_within: fragment.keep_within.clone().or(self.keep_within),
+            critical_units,
+            specialisation: fragment.specialisation.clone().or(self.specialisation),
+            kernel_change: fragment.kernel_change.unwrap_or(self.kernel_change),
+            boot_grace: fragment.boot_grace.unwrap_or(self.boot_grace),
         }
     }
 
@@ -138,12 +164,18 @@ impl Merged {
             drift: self.drift,
             foreign_generation: self.foreign_generation,
             drift_interval: self.drift_interval,
+            keep_within: self.keep_within,
+            critical_units: self.critical_units,
+            specialisation: self.specialisation,
+            kernel_change: self.kernel_change,
+            boot_grace: self.boot_grace,
         })
     }
 }
 
 impl Policy {
-    /// Combines fragments: of those that name a key the last one decides; probes are combined by name; the
+    /// Combines fragments: of those that name a key the last one decides; probes are combined by name, critical
+    /// units added up; the
     /// last named preset (`server` where none is) fills what no fragment names.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ pub struct Host {
     tools: Scratch,
     store_folder: PathBuf,
     settings: BTreeMap<String, String>,
+    /// How often it was started anew.
+    boots: u32,
 }
 
 impl Host {
@@ -37,6 +39,7 @@ impl Host {
             tools: Scratch::on_disk(),
             store_folder: store.store(),
             settings: BTreeMap::new(),
+            boots: 0,
         };
         host.watch("nix");
         host.watch("nix-env");
@@ -138,7 +141,14 @@ impl Host {
     /// environment.
     #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Output {
-        run(self.command().args(arguments), LIMIT)
+        match self.boots {
+            0 => run(self.command().args(arguments), LIMIT),
+            boot => self.run_in_boot(boot, arguments),
+        }
+    }
+
+    pub(crate) fn count_boot(&mut self) {
+        self.boots += 1;
     }
 
     /// Runs `reconcile` as another user, to whom everything of the host is given; only root can.

@@ -14,6 +14,7 @@
 
 mod agent;
 mod binary;
+mod boot;
 mod desk;
 mod entry;
 mod files;

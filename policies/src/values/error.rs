@@ -10,6 +10,12 @@ pub enum ValueError {
         /// What was written.
         text: String,
     },
+    /// Nothing that is so many days or hours old.
+    #[error("`{text}` is not an age such as `30 days`, `2w` or `36h`")]
+    Age {
+        /// What was written.
+        text: String,
+    },
     /// A timeout that would end before it began.
     #[error("a timeout of `{text}` is not longer than nothing")]
     Timeout {
@@ -27,6 +33,12 @@ pub enum ValueError {
     GenerationCount {
         /// What was written.
         count: u32,
+    },
+    /// Nothing that systemd could know.
+    #[error("`{text}` is not the name of a unit with its type, such as `sshd.service`")]
+    UnitName {
+        /// What was written.
+        text: String,
     },
     /// A probe that runs nothing.
     #[error("a probe needs a command: a list that starts with the program")]

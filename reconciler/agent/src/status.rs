@@ -5,10 +5,10 @@
 mod document;
 mod gather;
 mod presence;
-mod reboot;
 
 pub use document::{
-    FailedRevert, FleetStatus, GenerationStatus, Health, PendingStatus, RebootStatus, Status, Sync,
+    FailedRevert, FleetStatus, GenerationStatus, Health, PendingStatus, RebootStatus, StagedStatus, Status,
+    Sync,
 };
 pub use gather::gather;
 pub use presence::Presence;

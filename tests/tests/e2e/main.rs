@@ -29,6 +29,7 @@ mod plan;
 mod preflight;
 mod private;
 mod published;
+mod reboot;
 mod refusal;
 mod rekey;
 mod remembered;

@@ -82,6 +82,15 @@ impl Files {
         let _ = fs::remove_file(&self.started);
     }
 
+    /// Empties the log.
+    pub(super) fn forget_log(&self) {
+        // Left as long as it is, it is emptied at the next look.
+        let _ = fs::OpenOptions::new()
+            .write(true)
+            .open(&self.log)
+            .and_then(|log| log.set_len(0));
+    }
+
     /// The recorded end, if there is one.
     pub(super) fn exit(&self) -> Result<Option<Exit>, ResultError> {
         match fs::read_to_string(&self.result) {

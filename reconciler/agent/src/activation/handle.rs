@@ -4,11 +4,11 @@
 use super::files::Files;
 #[cfg(target_os = "linux")]
 use super::unit::Systemd;
-use crate::host::Supervisor;
+use crate::host::{self, Supervisor};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use unix::sys::signal::{Signal, killpg};
+use unix::sys::signal::{Signal, kill, killpg};
 
 /// What is left of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,10 @@ impl Handle {
         match self {
             Handle::Detached(_) => {
                 if let Some(runner) = files.runner() {
+                    // Those first that left its group: once it is gone, nothing leads to them any more.
+                    for process in host::descendants(runner) {
+                        let _ = kill(process, Signal::SIGKILL);
+                    }
                     let _ = killpg(runner, Signal::SIGKILL);
                 }
             }

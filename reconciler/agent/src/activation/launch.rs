@@ -30,8 +30,10 @@ const LEAVE: Duration = Duration::from_secs(30);
 /// How long to wait before a name that is taken is asked for again.
 #[cfg(target_os = "linux")]
 const PAUSE: Duration = Duration::from_secs(1);
-/// How much of a log is read to judge an activation, from its end, in bytes.
-const LOG_TAIL: u64 = 1 << 20;
+/// How much an activation may write, and how much of a log is read to judge it, in bytes.
+const LOG_LIMIT: u64 = 16 << 20;
+/// How often the length of a log is looked at.
+const LOG_GLANCE: Duration = Duration::from_millis(200);
 /// The step that begins a transaction. Nothing was touched before it: another activation at that moment is a
 /// reason to leave the host alone. Every later step has to be done, and waits for its turn.
 #[cfg(target_os = "linux")]
@@ -49,6 +51,8 @@ pub enum End {
     TimedOut(Duration),
     /// It is gone and left no result that can be read.
     Lost,
+    /// It was ended because it wrote more than this many bytes.
+    Flooded(u64),
     /// Another one of the same name runs; this one was not started.
     Busy,
 }
@@ -113,11 +117,12 @@ impl Launcher {
     ) -> Result<End, LaunchError> {
         let files = Files::of(folder, step);
         let found = Handle::of(self.supervisor, &self.folders, &invocation.unit);
+        let flood = Flood::of(step);
         if files.is_begun(&self.boot_id) {
-            return Ok(self.wait(&files, &found).await);
+            return Ok(self.wait(&files, &found, flood).await);
         }
         match self.start(&files, step, invocation, found).await {
-            Ok(Some(started)) => Ok(self.wait(&files, &started).await),
+            Ok(Some(started)) => Ok(self.wait(&files, &started, flood).await),
             Ok(None) => {
                 files.unmark();
                 Ok(End::Busy)
@@ -210,8 +215,8 @@ impl Launcher {
         let mut tail = Vec::new();
         let _ = std::fs::File::open(Files::of(folder, step).log).and_then(|mut file| {
             let length = file.metadata()?.len();
-            file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL)))?;
-            file.take(LOG_TAIL).read_to_end(&mut tail)
+            file.seek(SeekFrom::Start(length.saturating_sub(LOG_LIMIT)))?;
+            file.take(LOG_LIMIT).read_to_end(&mut tail)
         });
         crate::text::plain(&String::from_utf8_lossy(&tail))
     }
@@ -302,7 +307,7 @@ impl Launcher {
     }
 
     /// Waits until a step has ended and is gone, whoever started it.
-    async fn wait(&self, files: &Files, handle: &Handle) -> End {
+    async fn wait(&self, files: &Files, handle: &Handle, flood: Flood) -> End {
         let ended = async {
             let mut pause = GLANCE;
             loop {
@@ -324,6 +329,10 @@ impl Launcher {
                     End::Lost
                 }
             },
+            () = flooded(files, flood) => {
+                handle.end(files).await;
+                End::Flooded(LOG_LIMIT)
+            }
             () = sleep(self.limit) => {
                 handle.end(files).await;
                 End::TimedOut(self.limit)
@@ -332,6 +341,39 @@ impl Launcher {
         // The next step runs under the same name. What does not leave, that step waits for.
         let _ = timeout(LEAVE, left(files, handle)).await;
         end
+    }
+}
+
+/// What is done about an activation that writes without end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flood {
+    /// It is ended.
+    Ends,
+    /// Its log begins anew: what leads back goes on, whatever it says.
+    Forgotten,
+}
+
+impl Flood {
+    fn of(step: &str) -> Flood {
+        if step.starts_with("return") {
+            Flood::Forgotten
+        } else {
+            Flood::Ends
+        }
+    }
+}
+
+/// Returns when a step has written too much.
+async fn flooded(files: &Files, flood: Flood) {
+    loop {
+        if files.log.metadata().is_ok_and(|found| found.len() > LOG_LIMIT) {
+            match flood {
+                Flood::Ends => return,
+                // Whoever writes appends: the next line is the first one.
+                Flood::Forgotten => files.forget_log(),
+            }
+        }
+        sleep(LOG_GLANCE).await;
     }
 }
 

@@ -1,5 +1,10 @@
 //! Running an activation so that it outlives the agent, and learning how it ended.
 
+#[cfg(target_os = "linux")]
+mod critical;
+#[cfg(target_os = "macos")]
+#[path = "critical_darwin.rs"]
+mod critical;
 mod files;
 mod handle;
 mod launch;
@@ -13,6 +18,7 @@ mod runner;
 #[cfg(target_os = "linux")]
 mod unit;
 
+pub use critical::Watch;
 pub use files::PrepareError;
 pub use launch::{End, LaunchError, Launcher};
 pub use restart::Restarter;

@@ -62,6 +62,7 @@ pub fn run(
     // Before the marker names it: whom the marker names leads a process group, which can be killed whole.
     unix::unistd::setsid().map_err(RunnerError::Session)?;
     let _marker = take(started)?;
+    crate::host::adopt_orphans();
     // The agent's own files are private; a system's are not.
     unix::sys::stat::umask(unix::sys::stat::Mode::from_bits_truncate(0o022));
     let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(log);

@@ -31,7 +31,7 @@ pub enum IdentifyError {
 /// Checks that `toplevel` is a toplevel of `class` for `system`.
 pub fn identify(toplevel: &Utf8Path, class: Class, system: &str) -> Result<(), IdentifyError> {
     let needed: &[&'static str] = match class {
-        Class::Nixos => &["nixos-version", "bin/switch-to-configuration"],
+        Class::Nixos => &["nixos-version", "bin/switch-to-configuration", "system"],
         Class::Darwin => &["systemConfig", "activate"],
         Class::HomeManager if toplevel.join("users").is_dir() => return homes(toplevel),
         Class::HomeManager => &["gen-version", "activate"],
@@ -114,16 +114,14 @@ mod tests {
             Lasting::Process,
         )
         .unwrap();
-        assert_eq!(identify(toplevel, Class::Nixos, "x86_64-linux"), Ok(()));
-        replace(
-            &toplevel.join("system"),
-            b"aarch64-linux",
-            0o644,
-            Lasting::Process,
-        )
-        .unwrap();
+        assert_eq!(missing(Class::Nixos), "system");
+        let system = |text: &[u8]| {
+            replace(&toplevel.join("system"), text, 0o644, Lasting::Process).unwrap();
+            identify(toplevel, Class::Nixos, "x86_64-linux")
+        };
+        assert_eq!(system(b"x86_64-linux"), Ok(()));
         assert!(matches!(
-            identify(toplevel, Class::Nixos, "x86_64-linux"),
+            system(b"aarch64-linux"),
             Err(IdentifyError::System { .. })
         ));
     }

@@ -1,11 +1,11 @@
-//! NixOS: `switch-to-configuration`, its exit codes, the current system, the boot loader.
+//! NixOS: `switch-to-configuration`, its exit codes, the current system, its specialisations.
 //!
 //! The contract is that of `switch-to-configuration-ng` in nixpkgs.
 
-use super::{Action, BootEntry, Invocation, Judgement};
+use super::{Action, Invocation, Judgement};
 use crate::config::{NixSettings, Paths};
 use crate::process::Exit;
-use crate::transaction::{Failure, Health};
+use crate::transaction::{Failure, Health, Specialisation};
 use camino::{Utf8Path, Utf8PathBuf};
 
 /// `nixos-rebuild` runs its switch in a transient unit of this name: systemd then refuses a second one, so a
@@ -52,7 +52,11 @@ pub(super) fn dry_run(toplevel: &Utf8Path) -> Invocation {
     }
 }
 
-pub(super) fn judge(exit: Exit, log: &str) -> Judgement {
+pub(super) fn judge(action: Action, exit: Exit, log: &str) -> Judgement {
+    // A builder of boot loaders may go on without what it could not copy, and report success.
+    if action == Action::Boot && log.contains("No space left on device") {
+        return Judgement::Broken(Failure::BootFull);
+    }
     // A failing unit's 4 overwrites a failing script's 2: only the log tells.
     let script_failed =
         log.contains("Failed to run activate script") || log.contains("Activation script snippet '");
@@ -74,112 +78,33 @@ pub(super) fn current(paths: &Paths) -> Option<Utf8PathBuf> {
     paths.host("/run/current-system").read_link_utf8().ok()
 }
 
-pub(super) fn boot_entry(paths: &Paths, toplevel: &Utf8Path) -> BootEntry {
-    let wanted = format!("init={toplevel}/init");
-    let names = |text: &str| {
-        text.match_indices(&wanted).any(|(at, _)| {
-            // The whole word, so that one toplevel is not found in a longer path.
-            text.get(at + wanted.len()..)
-                .is_none_or(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
-        })
-    };
-    let says = |file: &Utf8Path| std::fs::read_to_string(file).is_ok_and(|text| names(&text));
-    let loader = paths.host("/boot/loader");
-    let entries = loader.join("entries");
-    // Other loaders leave this folder, too; only NixOS's own builder writes entries of this name.
-    let listed = entries.read_dir_utf8().into_iter().flatten().flatten();
-    let listed: Vec<_> = listed
-        .filter(|entry| entry.file_name().starts_with("nixos-"))
-        .collect();
-    if !listed.is_empty() {
-        let found = match default_entry(&loader) {
-            Some(default) => says(&entries.join(default)),
-            None => listed.iter().any(|entry| says(entry.path())),
-        };
-        return if found {
-            BootEntry::Verified
-        } else {
-            BootEntry::Missing
-        };
-    }
-    let files: Vec<Utf8PathBuf> = ["/boot/grub/grub.cfg", "/boot/extlinux/extlinux.conf"]
+/// The specialisation of `parent` that `current` is.
+pub(super) fn specialisation_of(parent: &Utf8Path, current: &Utf8Path) -> Option<String> {
+    specialisations(parent)
         .into_iter()
-        .map(|file| paths.host(file))
-        .filter(|file| file.exists())
-        .collect();
-    match (files.is_empty(), files.iter().any(|file| says(file))) {
-        (true, _) => BootEntry::Unverified,
-        (false, true) => BootEntry::Verified,
-        (false, false) => BootEntry::Missing,
-    }
+        .find(|known| known.toplevel == current)
+        .map(|known| known.name)
 }
 
-/// The one entry that systemd-boot's loader.conf names as default; none where it names a pattern or `@saved`.
-fn default_entry(loader: &Utf8Path) -> Option<String> {
-    let text = std::fs::read_to_string(loader.join("loader.conf")).ok()?;
-    let name = text
-        .lines()
-        .find_map(|line| {
-            line.strip_prefix("default")
-                .filter(|rest| rest.starts_with([' ', '\t']))
-        })?
-        .trim();
-    let plain = !name.is_empty() && !name.contains(['*', '?', '[', '@', '/']);
-    plain.then(|| {
-        if name.ends_with(".conf") {
-            name.to_owned()
-        } else {
-            format!("{name}.conf")
-        }
-    })
+/// The specialisations of a toplevel, by name.
+pub(super) fn specialisations(toplevel: &Utf8Path) -> Vec<Specialisation> {
+    let folder = toplevel.join("specialisation");
+    let listed = folder.read_dir_utf8().into_iter().flatten().flatten();
+    let mut found: Vec<_> = listed
+        .filter_map(|entry| {
+            Some(Specialisation {
+                name: entry.file_name().to_owned(),
+                toplevel: entry.path().canonicalize_utf8().ok()?,
+            })
+        })
+        .collect();
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    found
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_default_entry_counts() {
-        use crate::durable::{Lasting, folder, replace};
-        let scratch = tempfile::tempdir().unwrap();
-        let root = Utf8Path::from_path(scratch.path()).unwrap();
-        let text = format!("[fleet]\nurl = \"x\"\n[paths]\nroot = \"{root}\"\n");
-        let fragment = crate::config::parse(root, &text).unwrap();
-        let paths = crate::config::Settings::resolve(fragment, "a").unwrap().paths;
-        let new = Utf8Path::new("/nix/store/new");
-        assert_eq!(boot_entry(&paths, new), BootEntry::Unverified);
-
-        folder(&root.join("boot/loader/entries"), 0o755).unwrap();
-        assert_eq!(boot_entry(&paths, new), BootEntry::Unverified);
-        let write = |file: &str, text: &str| {
-            replace(
-                &root.join("boot/loader").join(file),
-                text.as_bytes(),
-                0o644,
-                Lasting::Process,
-            )
-            .unwrap();
-        };
-        write(
-            "entries/nixos-generation-1.conf",
-            "options init=/nix/store/old/init quiet\n",
-        );
-        write(
-            "entries/nixos-generation-2.conf",
-            "options init=/nix/store/new/init quiet\n",
-        );
-        assert_eq!(boot_entry(&paths, new), BootEntry::Verified);
-        write("loader.conf", "timeout 5\ndefault nixos-generation-1.conf\n");
-        assert_eq!(boot_entry(&paths, new), BootEntry::Missing);
-        write("loader.conf", "default nixos-generation-2\n");
-        assert_eq!(boot_entry(&paths, new), BootEntry::Verified);
-        write("loader.conf", "default nixos-generation-*\n");
-        assert_eq!(boot_entry(&paths, new), BootEntry::Verified);
-        assert_eq!(
-            boot_entry(&paths, Utf8Path::new("/nix/store/ne")),
-            BootEntry::Missing
-        );
-    }
 
     #[test]
     fn each_exit_code_has_its_meaning() {
@@ -221,7 +146,37 @@ mod tests {
             (Exit::Signal(9), quiet, Broken(Failure::Exit(Exit::Signal(9)))),
         ];
         for (exit, log, meaning) in table {
-            assert_eq!(judge(exit, log), meaning, "{exit} {log}");
+            assert_eq!(judge(Action::Test, exit, log), meaning, "{exit} {log}");
         }
+        let full = "cp: error writing '/boot/EFI/nixos/k.efi': No space left on device\n";
+        for exit in [Exit::Code(0), Exit::Code(1)] {
+            assert_eq!(
+                judge(Action::Boot, exit, full),
+                Broken(Failure::BootFull),
+                "{exit}"
+            );
+        }
+        assert_eq!(
+            judge(Action::Boot, Exit::Code(1), "Failed to install bootloader\n"),
+            Broken(Failure::Exit(Exit::Code(1)))
+        );
+    }
+
+    #[test]
+    fn a_specialisation_is_known_by_what_it_leads_to() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(scratch.path())
+            .unwrap()
+            .canonicalize_utf8()
+            .unwrap();
+        let (parent, child) = (root.join("parent"), root.join("child"));
+        crate::durable::folder(&child, 0o755).unwrap();
+        assert_eq!(specialisations(&parent), []);
+        crate::durable::folder(&parent.join("specialisation"), 0o755).unwrap();
+        crate::durable::replace_link(&parent.join("specialisation/gaming"), &child).unwrap();
+        crate::durable::replace_link(&parent.join("specialisation/gone"), &root.join("gone")).unwrap();
+        assert_eq!(specialisation_of(&parent, &child).as_deref(), Some("gaming"));
+        assert_eq!(specialisation_of(&parent, &parent), None);
+        assert_eq!(specialisations(&parent).len(), 1);
     }
 }

@@ -1,10 +1,13 @@
 //! The one surface of every class that this agent activates.
 
-use super::{Amiss, Class, Obstacle, Site, custom, darwin, home_manager, nixos, system_manager};
+use super::{
+    Amiss, Class, NoRoom, NoSpecialisation, Obstacle, Site, Wanted, boot_loader, custom, darwin,
+    home_manager, nixos, reboot, system_manager,
+};
 use crate::config::{NixSettings, Paths};
 use crate::durable::DurableError;
 use crate::process::Exit;
-use crate::transaction::{Failure, Health};
+use crate::transaction::{Failure, Health, Specialisation};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 use std::time::SystemTime;
@@ -70,6 +73,8 @@ pub enum BootEntry {
     Unverified,
     /// A known loader is installed and has no entry that names it.
     Missing,
+    /// A known loader has an entry that names it, and lacks its kernel or initrd.
+    Incomplete,
 }
 
 /// A class, as the transaction knows it.
@@ -158,9 +163,9 @@ impl Surface {
 
     /// What an exit means; `log` is what the activation wrote.
     #[must_use]
-    pub fn judge(self, exit: Exit, log: &str) -> Judgement {
+    pub fn judge(self, action: Action, exit: Exit, log: &str) -> Judgement {
         match self {
-            Surface::Nixos => nixos::judge(exit, log),
+            Surface::Nixos => nixos::judge(action, exit, log),
             Surface::Darwin => darwin::judge(exit, log),
             Surface::HomeManager => home_manager::judge(exit),
             Surface::SystemManager => system_manager::judge(exit, log),
@@ -280,10 +285,78 @@ impl Surface {
     #[must_use]
     pub fn boot_entry(self, paths: &Paths, toplevel: &Utf8Path) -> BootEntry {
         match self {
-            Surface::Nixos => nixos::boot_entry(paths, toplevel),
+            Surface::Nixos => boot_loader::entry(paths, toplevel),
             Surface::Darwin | Surface::HomeManager | Surface::SystemManager | Surface::Custom => {
                 BootEntry::Unverified
             }
+        }
+    }
+
+    /// Whether the boot loader's files have room for a toplevel; `keep` is what they have to keep having.
+    pub fn boot_room(
+        self,
+        paths: &Paths,
+        store: &Utf8Path,
+        toplevel: &Utf8Path,
+        keep: &[Utf8PathBuf],
+    ) -> Result<(), NoRoom> {
+        if self == Surface::Nixos {
+            boot_loader::room(paths, store, toplevel, keep)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Why `new` cannot be switched to while `current` runs, if it cannot.
+    #[must_use]
+    pub fn forbids_switch(self, current: &Utf8Path, new: &Utf8Path) -> Vec<String> {
+        if self == Surface::Nixos {
+            reboot::forbids_switch(current, new)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// What of the kernel and its initrd that were booted is not a toplevel's.
+    #[must_use]
+    pub fn kernel_differs(self, paths: &Paths, toplevel: &Utf8Path) -> Vec<String> {
+        if self == Surface::Nixos {
+            reboot::kernel_differs(paths, toplevel)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Every reason to start the machine anew, with a toplevel as what is to run.
+    #[must_use]
+    pub fn reboot_due(self, paths: &Paths, toplevel: &Utf8Path) -> Vec<String> {
+        if self == Surface::Nixos {
+            reboot::due(paths, toplevel)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Which specialisation of a toplevel is to run.
+    pub fn specialisation(
+        self,
+        wanted: &Wanted,
+        toplevel: &Utf8Path,
+    ) -> Result<Option<Specialisation>, NoSpecialisation> {
+        if self == Surface::Nixos {
+            wanted.choose(toplevel)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// The specialisations of a toplevel.
+    #[must_use]
+    pub fn specialisations(self, toplevel: &Utf8Path) -> Vec<Specialisation> {
+        if self == Surface::Nixos {
+            nixos::specialisations(toplevel)
+        } else {
+            Vec::new()
         }
     }
 }

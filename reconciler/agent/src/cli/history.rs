@@ -8,6 +8,7 @@ use super::style::{Paint, Stream};
 use crate::exit::Outcome;
 use crate::journal::{Generation, GenerationKind, TransactionRecord};
 use crate::text;
+use crate::transaction::{Approach, State};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
@@ -98,6 +99,10 @@ fn rows(generations: &[Generation], transactions: Vec<TransactionRecord>) -> Vec
             let known = record
                 .generation
                 .and_then(|number| generations.iter().find(|known| known.number == number));
+            let waits = match (&record.state, &record.intent.approach) {
+                (State::Staged { .. }, Approach::Reboot { reasons }) => Some(reasons.join(", ")),
+                _ => None,
+            };
             let took = record.finished_at.map(|at| at.duration_since(record.started_at));
             Row {
                 generation: record.generation,
@@ -112,9 +117,12 @@ fn rows(generations: &[Generation], transactions: Vec<TransactionRecord>) -> Vec
                     (Some(Outcome::Converged), Some(GenerationKind::RolledBack)) => "rolled-back",
                     (Some(Outcome::Converged), Some(GenerationKind::Corrected)) => "corrected",
                     (Some(outcome), _) => outcome.name(),
+                    (None, _) if waits.is_some() => "staged",
                     (None, _) => "running",
                 },
-                reason: record.reason,
+                reason: record
+                    .reason
+                    .or_else(|| Some(format!("it runs after the next reboot: {}", waits?))),
                 started_at: record.started_at,
                 finished_at: record.finished_at,
                 took_ms: took.and_then(|took| u64::try_from(took.as_millis()).ok()),

@@ -82,6 +82,17 @@ fn human(context: &Context, status: &Status, now: Timestamp) -> String {
             },
         );
     }
+    if let Some(staged) = &status.staged {
+        let since = text::moment(staged.since, now);
+        line(
+            "staged",
+            format!(
+                "{} \"{}\" · {since} · runs after the next reboot",
+                text::commit(&staged.revision),
+                staged.subject
+            ),
+        );
+    }
     if status.reboot.required {
         line(
             "reboot",
@@ -117,6 +128,10 @@ fn sentence(status: &Status, now: Timestamp) -> (String, Paint) {
             "is on neither its old nor its new system: a person is needed".to_owned(),
             Paint::Bad,
         );
+    }
+    if let Some(staged) = &status.staged {
+        let commit = text::commit(&staged.revision);
+        return (format!("waits for a reboot to run {commit}"), Paint::Waiting);
     }
     match status.sync {
         Sync::Synced if status.drift.is_empty() => (on("is on what the fleet declares:"), Paint::Good),

@@ -67,9 +67,11 @@ impl Identities {
         }
         let was_booted = self.rebooted == Rebooted::Since && self.booted.as_ref() == Some(current);
         Some(match (was_booted, self.boot) {
-            (true, BootEntry::Missing) => item(Cause::Displaced).actual(current.as_str()).evidence(
-                "the machine was booted into it: the boot loader has no entry for what is declared",
-            ),
+            (true, BootEntry::Missing | BootEntry::Incomplete) => {
+                item(Cause::Displaced).actual(current.as_str()).evidence(
+                    "the machine was booted into it: the boot loader has no entry for what is declared",
+                )
+            }
             (true, _) => item(Cause::Person)
                 .actual(current.as_str())
                 .evidence("it was chosen at the last boot"),
@@ -115,7 +117,7 @@ impl Identities {
             return None;
         }
         let (cause, evidence) = match self.boot {
-            BootEntry::Missing => (
+            BootEntry::Missing | BootEntry::Incomplete => (
                 Cause::Displaced,
                 "the boot loader has no entry for what is declared",
             ),
@@ -133,7 +135,7 @@ impl Identities {
     }
 
     fn boot_default(&self) -> Option<Item> {
-        (self.boot == BootEntry::Missing).then(|| {
+        matches!(self.boot, BootEntry::Missing | BootEntry::Incomplete).then(|| {
             Item::new(Kind::BootDefault, Cause::Displaced, "the boot loader")
                 .expected(self.declared.as_str())
                 .actual("an entry that does not name it")

@@ -6,7 +6,7 @@ use super::item::{Item, Kind, Report, Unchecked};
 use super::secrets;
 use super::store::{self, Share};
 use super::{declared, etc, systemd};
-use crate::class::{Site, Surface};
+use crate::class::{BootEntry, Site, Surface};
 use crate::config::Settings;
 use crate::host;
 use crate::journal::{Generation, Journal, JournalError};
@@ -69,7 +69,18 @@ pub fn identities(
         declared,
         rebooted,
     };
-    Ok(seen.drift())
+    let mut items = seen.drift();
+    if let Some(staged) = journal.staged_transaction()? {
+        // What waits for a reboot has the profile and the boot default already.
+        let next = &staged.intent.toplevel;
+        let boots = surface.boot_entry(&settings.paths, next);
+        items.retain(|item| match item.kind {
+            Kind::Profile | Kind::ForeignGeneration => item.actual != next.as_str(),
+            Kind::BootDefault => matches!(boots, BootEntry::Missing | BootEntry::Incomplete),
+            _ => true,
+        });
+    }
+    Ok(items)
 }
 
 /// Everything. The report is not yet in the journal.

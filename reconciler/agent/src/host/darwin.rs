@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
+use unix::unistd::Pid;
 
 /// What starts a process that outlives the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,15 @@ impl Supervisor {
 #[must_use]
 pub fn supervisor(_root: &Utf8Path) -> Supervisor {
     Supervisor::Detached
+}
+
+/// Nothing here does that.
+pub fn adopt_orphans() {}
+
+/// None that could be told: what leaves its process group leaves the activation.
+#[must_use]
+pub fn descendants(_of: Pid) -> Vec<Pid> {
+    Vec::new()
 }
 
 /// The monotonic clock: no setting of the time moves it.

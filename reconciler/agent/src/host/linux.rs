@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use unix::unistd::{Gid, Uid, geteuid, initgroups, setgid, setuid};
+use unix::unistd::{Gid, Pid, Uid, geteuid, initgroups, setgid, setuid};
 
 /// What starts a process that outlives the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,44 @@ pub fn supervisor(root: &Utf8Path) -> Supervisor {
     } else {
         Supervisor::Detached
     }
+}
+
+/// Makes this process the parent of every process below it whose own parent ends: none of them gets out of sight.
+pub fn adopt_orphans() {
+    // Where it is not allowed, one that left its session outlives the activation.
+    let _ = unix::sys::prctl::set_child_subreaper(true);
+}
+
+/// All processes below one, as they are at this moment.
+#[must_use]
+pub fn descendants(of: Pid) -> Vec<Pid> {
+    let parent = |pid: Pid| -> Option<Pid> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name before it, in parentheses, may hold anything.
+        let (_, after) = stat.rsplit_once(") ")?;
+        after.split(' ').nth(1)?.parse().ok().map(Pid::from_raw)
+    };
+    let all: Vec<(Pid, Pid)> = std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?);
+            Some((pid, parent(pid)?))
+        })
+        .collect();
+    let mut found: Vec<Pid> = Vec::new();
+    let mut looked_at = vec![of];
+    while let Some(parent) = looked_at.pop() {
+        let children = all.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid);
+        for child in children {
+            if !found.contains(&child) {
+                found.push(child);
+                looked_at.push(child);
+            }
+        }
+    }
+    found
 }
 
 /// The monotonic clock: no setting of the time moves it, and it stands still while the machine is suspended.

@@ -12,13 +12,14 @@ mod systemctl;
 
 #[cfg(target_os = "macos")]
 pub use darwin::{
-    Supervisor, become_person, boot_id, bounded, is_locked, monotonic, supervisor, unit_query, unit_state,
+    Supervisor, adopt_orphans, become_person, boot_id, bounded, descendants, is_locked, monotonic,
+    supervisor, unit_query, unit_state,
 };
 pub use environment::{Environment, HostError, host_name, of_a_person, system};
 #[cfg(target_os = "linux")]
 pub use linux::{
-    Supervisor, become_person, boot_id, bounded, is_locked, monotonic, supervisor, unit_query, unit_state,
-    users_runtime,
+    Supervisor, adopt_orphans, become_person, boot_id, bounded, descendants, is_locked, monotonic,
+    supervisor, unit_query, unit_state, users_runtime,
 };
 pub use memory::keep_to_itself;
 pub use person::Person;

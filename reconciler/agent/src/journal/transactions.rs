@@ -176,6 +176,12 @@ impl Journal {
             .map_err(JournalError::reading("the open transaction"))
     }
 
+    /// The transaction that waits for a reboot, if one does.
+    pub fn staged_transaction(&self) -> Result<Option<TransactionRecord>, JournalError> {
+        let open = self.open_transaction()?;
+        Ok(open.filter(|record| matches!(record.state, State::Staged { .. })))
+    }
+
     /// Whether the last transaction failed on the way back as well: what runs now is neither system for certain.
     pub fn is_broken(&self) -> Result<bool, JournalError> {
         Ok(self

@@ -14,7 +14,7 @@ pub enum ProfileError {
     #[error("cannot run nix-env")]
     Run(#[source] RunError),
     /// `nix-env` failed.
-    #[error("nix-env does not set {profile}: {said}")]
+    #[error("nix-env does not change {profile}: {said}")]
     Refused {
         /// The profile.
         profile: Utf8PathBuf,
@@ -77,6 +77,39 @@ impl Profile {
                 number.parse().ok()
             })
             .max()
+    }
+
+    /// All its generations, with what each points at, the oldest first.
+    #[must_use]
+    pub fn generations(&self) -> Vec<(u64, Utf8PathBuf)> {
+        let (Some(folder), Some(name)) = (self.path.parent(), self.path.file_name()) else {
+            return Vec::new();
+        };
+        let number = |link: &str| -> Option<u64> {
+            let number = link
+                .strip_prefix(name)?
+                .strip_prefix('-')?
+                .strip_suffix("-link")?;
+            number.parse().ok()
+        };
+        let mut found: Vec<_> = folder
+            .read_dir_utf8()
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| Some((number(entry.file_name())?, entry.path().read_link_utf8().ok()?)))
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// Deletes generations; the one it is on never is.
+    pub async fn delete(&self, tools: &NixTools, generations: &[u64]) -> Result<(), ProfileError> {
+        let numbers: Vec<String> = generations.iter().map(ToString::to_string).collect();
+        let mut arguments = vec!["--delete-generations"];
+        arguments.extend(numbers.iter().map(String::as_str));
+        self.nix_env(tools, &arguments).await?;
+        self.lasting()
     }
 
     /// Makes it point at `toplevel` and returns the generation.

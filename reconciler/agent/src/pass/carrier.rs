@@ -1,12 +1,15 @@
 //! The host as a transaction sees it: performs each effect and says what came of it.
 
-use super::{Phase, Reporter, World, deadman, in_force, probes, secrets};
+use super::approach::watch;
+use super::{Phase, Reporter, World, deadman, in_force, probes, reserve, secrets};
 use crate::activation::{End, Launcher, Restarter};
 use crate::class::{Action, Amiss, Invocation, Judgement, Surface, Weight};
 use crate::durable::DurableError;
 use crate::host;
 use crate::nix::{NixTools, Profile};
-use crate::transaction::{Activation, Carrier, Effect, Event, Failure, Health, Intent, RunningUnit, Side};
+use crate::transaction::{
+    Activation, Approach, Carrier, Effect, Event, Failure, Health, Intent, RunningUnit, STAGE, Side,
+};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use reconciler_policies::Policy;
@@ -49,18 +52,19 @@ impl Carrier for HostCarrier<'_, '_> {
                 }
             }
             Effect::Probe => {
-                let regressed = probes::regressed(self.world, &self.policy, &intent.passing_before).await;
+                let policy = patience(&self.policy, intent);
+                let regressed = probes::regressed(self.world, &policy, &intent.passing_before).await;
                 if regressed.is_empty() {
                     self.report.done(passed(intent.passing_before.len()));
                 }
                 Event::Probed(regressed.iter().map(ToString::to_string).collect())
             }
-            Effect::SetProfile(toplevel) => {
-                if let Err(failure) = self.is_still_ours(intent).await {
+            Effect::SetProfile(running) => {
+                if let Err(failure) = self.is_still_ours(intent, running).await {
                     return Event::Failed(failure);
                 }
                 match Profile::at(intent.profile.clone())
-                    .set(&self.tools, &toplevel)
+                    .set(&self.tools, &intent.toplevel)
                     .await
                 {
                     Ok(number) => self.profile_set(intent, number, Some(&toplevel)).await,
@@ -80,18 +84,22 @@ impl Carrier for HostCarrier<'_, '_> {
                     Err(error) => Event::Failed(Failure::Profile(chain(&error))),
                 }
             }
-            Effect::ObserveBoot => {
-                if let Err(failure) = self.is_still_ours(intent).await {
+            Effect::ObserveBoot(running) => {
+                if let Err(failure) = self.is_still_ours(intent, running).await {
                     return Event::Failed(failure);
                 }
                 Event::BootObserved(surface(intent).boot_entry(&self.world.settings.paths, &intent.toplevel))
             }
-            Effect::Finish => Event::Failed(Failure::NoPrevious),
+            Effect::AwaitReboot | Effect::Finish => Event::Failed(Failure::NoPrevious),
         }
     }
 
     fn now(&self) -> Timestamp {
         self.world.now()
+    }
+
+    fn make_room(&self) {
+        reserve::release(self.world);
     }
 }
 
@@ -159,12 +167,19 @@ impl HostCarrier<'_, '_> {
         Ok(())
     }
 
-    /// The same, and sees whether what was activated still is what runs.
-    async fn is_still_ours(&mut self, intent: &Intent) -> Result<(), Failure> {
+    /// The same, and sees whether what ran is what runs still: what was activated, or what is only to be after a boot.
+    async fn is_still_ours(&mut self, intent: &Intent, running: Side) -> Result<(), Failure> {
         let surface = surface(intent);
         self.others_ended(surface).await?;
-        let found = surface.current(&self.world.settings.paths, &intent.profile);
-        if surface.shows_what_runs() && found.as_ref() != Some(&intent.toplevel) {
+        let expected = match running {
+            Side::New => Some(intent.live()),
+            Side::Previous => intent.previous.as_ref().map(|previous| &previous.toplevel),
+        };
+        let Some(expected) = expected.filter(|_| surface.shows_what_runs()) else {
+            return Ok(());
+        };
+        let found = self.observe(intent, expected.clone());
+        if found.as_ref() != Some(expected) {
             let found = found.map(camino::Utf8PathBuf::into_string);
             return Err(Failure::Overtaken { found });
         }
@@ -241,11 +256,18 @@ impl HostCarrier<'_, '_> {
             return Event::Activated(Activation::Live(Health::Healthy));
         }
         let folder = self.world.transaction_folder(id);
+        if action != Action::Test && reserve::is_full(self.world) {
+            // The way back writes down what it does, whatever the way forth left of the disk.
+            reserve::release(self.world);
+        }
         let mut judgement = Judgement::Live(Health::Healthy);
         for (number, invocation) in invocations.iter().enumerate() {
             let name = step_name(step, number);
             let what = (surface, toplevel, action);
-            let ended = match self.command(intent, what, &folder, (&name, number), invocation).await {
+            let ended = match self
+                .command(intent, what, &folder, (&name, number), invocation)
+                .await
+            {
                 Ok(ended) => ended,
                 Err(event) => return event,
             };
@@ -272,25 +294,33 @@ impl HostCarrier<'_, '_> {
         if action != Action::Test {
             return Event::Activated(judgement.into());
         }
+        if !matches!(judgement, Judgement::Untouched(_)) && reserve::is_full(self.world) {
+            // There was room when it began.
+            return Event::Activated(Activation::Broken(Failure::DiskFull));
+        }
         Event::Activated(match judgement {
             // It says that nothing was touched. The host is asked, too.
             Judgement::Untouched(failure)
                 if surface.shows_what_runs()
-                    && surface
-                        .current(&self.world.settings.paths, &intent.profile)
-                        .as_deref()
-                        == Some(&intent.toplevel)
+                    && surface.runs(&self.world.settings.paths, &intent.profile, intent.live())
                     && intent
                         .previous
                         .as_ref()
-                        .is_none_or(|previous| previous.toplevel != intent.toplevel) =>
+                        .is_none_or(|previous| previous.toplevel != *intent.live()) =>
             {
                 Activation::Broken(failure)
             }
-            Judgement::Live(health) => match self.settle_secrets(intent) {
-                Ok(()) => Activation::Live(health),
-                Err(failure) => Activation::Broken(failure),
-            },
+            Judgement::Live(health) => {
+                let fallen = match health {
+                    Health::Healthy => Vec::new(),
+                    Health::Degraded => self.fallen(intent).await,
+                };
+                match self.settle_secrets(intent) {
+                    Err(failure) => Activation::Broken(failure),
+                    Ok(()) if fallen.is_empty() => Activation::Live(health),
+                    Ok(()) => Activation::Broken(Failure::CriticalUnits(fallen)),
+                }
+            }
             judgement => judgement.into(),
         })
     }
@@ -311,7 +341,10 @@ impl HostCarrier<'_, '_> {
                 // Everything but the beginning has to be done: it waits for its turn.
                 let turn = match action {
                     Action::Test => Ok(()),
-                    Action::Boot if toplevel == intent.toplevel => self.is_still_ours(intent).await,
+                    Action::Boot if step == STAGE => self.is_still_ours(intent, Side::Previous).await,
+                    Action::Boot if toplevel == intent.toplevel => {
+                        self.is_still_ours(intent, Side::New).await
+                    }
                     Action::Boot | Action::Return => self.others_ended(surface).await,
                 };
                 turn.map_err(Event::Failed)?;
@@ -329,7 +362,8 @@ impl HostCarrier<'_, '_> {
                 })
             })?;
             let judgement = match end {
-                End::Exited(exit) => surface.judge(exit, &Launcher::log(folder, step)),
+                End::Exited(exit) => surface.judge(action, exit, &Launcher::log(folder, step)),
+                End::Flooded(limit) => Judgement::Broken(Failure::Flooded(limit >> 20)),
                 End::TimedOut(limit) => Judgement::Broken(Failure::TimedOut(limit.as_secs())),
                 End::Lost => Judgement::Broken(Failure::Lost),
                 End::Busy => Judgement::Untouched(Failure::SwitchLocked),
@@ -416,6 +450,15 @@ impl HostCarrier<'_, '_> {
         Event::ProfileSet(number)
     }
 
+    /// The critical units that ran before and do not run any more.
+    async fn fallen(&mut self, intent: &Intent) -> Vec<String> {
+        let Some(watch) = watch(self.world, &self.policy) else {
+            return Vec::new();
+        };
+        self.report.doing("waiting for critical units");
+        watch.fallen(&intent.critical_before, intent.live()).await
+    }
+
     /// Gives secrets to users that the activation has just made.
     fn settle_secrets(&self, intent: &Intent) -> Result<(), Failure> {
         let Some(number) = intent.secrets else {
@@ -429,6 +472,15 @@ impl HostCarrier<'_, '_> {
     fn launcher(&self) -> Launcher {
         self.world.launcher(self.policy.activation_timeout.get())
     }
+}
+
+/// The policy, with the patience of a machine that has only just booted where it has.
+fn patience(policy: &Policy, intent: &Intent) -> Policy {
+    let mut policy = policy.clone();
+    if intent.approach != Approach::Switch {
+        policy.probe_grace = policy.probe_grace.max(policy.boot_grace);
+    }
+    policy
 }
 
 fn surface(intent: &Intent) -> Surface {

@@ -96,6 +96,15 @@ pub fn secret_marks(
     marks_at(mirror, settings, &record.revision, &requirements)
 }
 
+/// Whether two commits have the same secrets for this machine, none opened.
+pub(super) fn same_secrets(world: &World, commits: [&str; 2], requirements: &Requirements) -> bool {
+    let Ok(mirror) = world.source.mirror() else {
+        return false;
+    };
+    let [one, other] = commits.map(|commit| marks_at(&mirror, &world.settings, commit, requirements));
+    one.is_some() && one == other
+}
+
 fn marks_at(
     mirror: &Mirror,
     settings: &Settings,

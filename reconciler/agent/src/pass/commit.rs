@@ -3,9 +3,11 @@
 //! Level-triggered: it looks at what is declared and at what is, and may be run at any time, twice, or after a
 //! crash. Every value comes from the stage before it; nothing reaches back.
 
+use super::approach::{approach, wanted};
 use super::change::{self, Outlook};
 use super::declare::{EVALUATION, declare, realised};
 use super::observe::surface_of;
+use super::staged::{staged, unstage};
 use super::target::{About, Standing};
 use super::tidy::tidy;
 use super::transact::{CANDIDATE, Candidate, activate};
@@ -13,12 +15,13 @@ use super::{
     Depth, Insistence, PassError, Phase, Reporter, Request, World, drift, gates, manifests, observe, ready,
     secrets,
 };
-use crate::class::{Surface, identify};
+use crate::class::{Surface, Wanted, identify};
 use crate::host;
 use crate::journal::{Generation, GenerationKind};
 use crate::nix::{self, Roots};
 use crate::source::{CommitInfo, Revision};
 use crate::text;
+use crate::transaction::{Approach, Specialisation};
 use camino::Utf8Path;
 use nix_daemon_client::{Client, ConnectOptions};
 use reconciler_vars::{Installer, Opened, Requirements};
@@ -36,10 +39,19 @@ pub(super) async fn pass(
         // The commit changed: what an earlier one did wrong is no reason to hold this one.
         world.journal.lift_quarantine_of_others(&id)?;
     }
+    let waits = world.journal.staged_transaction()?;
+    if let Some(waits) = &waits
+        && waits.intent.revision == id
+        && request.insistence != Insistence::Forced
+    {
+        return Err(staged(&waits.intent));
+    }
     let generation = world.journal.current_generation()?;
     if let Some(generation) = &generation
         && let Some(surface) = surface_of(generation)
         && request.insistence != Insistence::Forced
+        && waits.is_none()
+        && is_settled(world, surface, generation, report)?
         && !world.journal.is_broken()?
         && world.journal.converged(&world.settings.entry())?.as_deref() == Some(&id)
     {
@@ -108,6 +120,13 @@ pub(super) async fn pass(
     }
     about.change = Some(change);
     let toplevel = built.path().to_owned();
+    let wanted = wanted(world, &declared.policy, surface)?;
+    let specialisation = surface.specialisation(&wanted, &toplevel)?;
+    if let (Wanted::Running(name), None) = (&wanted, &specialisation) {
+        report.note(format!(
+            "the specialisation {name} runs, which is declared no more: the system itself takes its place"
+        ));
+    }
 
     report.begin(Phase::Gates);
     drift::guard(world, &declared.policy, generation.as_ref())?;
@@ -120,17 +139,37 @@ pub(super) async fn pass(
         request,
         generation.as_ref(),
         surface,
-        &toplevel,
+        (&toplevel, specialisation.as_ref()),
         (&declared.opened, &installed),
     )?;
     if request.depth != Depth::Whole {
-        return Ok(match unchanged {
-            true => format!("{machine} is already what {} declares", text::commit(&id)),
-            false => format!(
-                "{machine} would be switched to {}; nothing was touched",
-                text::store_path(toplevel.as_str())
+        let name = text::store_path(toplevel.as_str());
+        let by = approach(
+            world,
+            &declared.policy,
+            surface,
+            (&toplevel, specialisation.as_ref()),
+        );
+        return Ok(match (unchanged, by) {
+            (true, _) => format!("{machine} is already what {} declares", text::commit(&id)),
+            (false, Approach::Switch) => {
+                format!("{machine} would be switched to {name}; nothing was touched")
+            }
+            (false, Approach::Reboot { reasons }) => format!(
+                "{machine} would run {name} after its next reboot ({}); nothing was touched",
+                reasons.join(", ")
             ),
         });
+    }
+    if let Some(waits) = &waits {
+        let same = waits.intent.toplevel == toplevel
+            && waits.intent.requirements == Some(secrets::to_json(&declared.requirements)?)
+            && change::same_secrets(world, [&waits.intent.revision, &id], &declared.requirements);
+        if same && !unchanged && request.insistence != Insistence::Forced {
+            return Err(staged(&waits.intent));
+        }
+        let tools = world.tools()?;
+        unstage(world, tools, &declared.policy, report).await?;
     }
     if unchanged && generation.is_some() {
         converged(world, &id, standing)?;
@@ -148,6 +187,7 @@ pub(super) async fn pass(
         system: host::system().to_owned(),
         tags: declared.tags,
         toplevel,
+        specialisation,
         kind: if unchanged {
             GenerationKind::Adopted
         } else {
@@ -170,7 +210,7 @@ pub(super) async fn pass(
         activate(world, tools, &declared.policy, &candidate, report).await?
     };
     converged(world, &id, standing)?;
-    tidy(world, &declared.policy, report);
+    tidy(world, &declared.policy, report).await;
     Ok(format!("{machine} is on {}", named(&id, &generation)))
 }
 
@@ -191,13 +231,34 @@ pub(super) fn stage(
     Ok(number)
 }
 
+/// Whether what the policy says of specialisations is so.
+fn is_settled(
+    world: &World,
+    surface: Surface,
+    generation: &Generation,
+    report: &mut Reporter<'_>,
+) -> Result<bool, PassError> {
+    let seen = observe(&world.settings, surface);
+    let record = &generation.record;
+    let known = surface.specialisations(Utf8Path::new(&record.toplevel));
+    // Somebody else's system is nothing of a generation.
+    if known.is_empty() || !seen.toplevel_matches(generation) {
+        return Ok(true);
+    }
+    let policy = policy_at(world, &record.revision, &record.tags, report)?;
+    Ok(policy.specialisation.is_none_or(|declared| {
+        let mut named = known.iter().filter(|known| known.name == declared);
+        named.all(|known| seen.current.as_ref() == Some(&known.toplevel))
+    }))
+}
+
 /// Whether the machine already is what is declared, secrets included.
 fn unchanged(
     world: &World,
     request: &Request,
     generation: Option<&Generation>,
     surface: Surface,
-    toplevel: &Utf8Path,
+    (toplevel, specialisation): (&Utf8Path, Option<&Specialisation>),
     (opened, requirements): (&Opened, &Requirements),
 ) -> Result<bool, PassError> {
     // What runs after a failed way back is nobody's guess: it is activated again, whatever it looks like.
@@ -205,14 +266,13 @@ fn unchanged(
         return Ok(false);
     }
     let seen = observe(&world.settings, surface);
+    let live = specialisation.map_or(toplevel, |specialisation| &specialisation.toplevel);
     let runs = match generation {
-        Some(generation) => {
-            generation.record.toplevel == toplevel.as_str() && seen.toplevel_matches(generation)
-        }
+        Some(generation) => generation.record.toplevel == toplevel.as_str(),
         // Seen for the first time: a running system that is what the fleet declares is taken as it is.
-        None => seen.current.as_deref() == Some(toplevel) && seen.profile.as_deref() == Some(toplevel),
+        None => seen.profile.as_deref() == Some(toplevel),
     };
-    Ok(runs && secrets::in_force(world, opened, requirements)?)
+    Ok(runs && seen.current.as_deref() == Some(live) && secrets::in_force(world, opened, requirements)?)
 }
 
 /// Takes what runs already as the first generation.

@@ -1,6 +1,7 @@
 //! Making a machine again what its generation says: the store's paths, the secrets, then an activation of the same
 //! toplevel, inside a transaction like any other.
 
+use super::approach::specialisation;
 use super::commit::{connect, stage};
 use super::transact::{CANDIDATE, Candidate, activate};
 use super::{PassError, Phase, Reporter, World, secrets};
@@ -62,6 +63,7 @@ pub(super) async fn correct(
         surface,
         system: generation.record.system.clone(),
         tags: generation.record.tags.clone(),
+        specialisation: specialisation(world, policy, surface, &toplevel, report)?,
         toplevel,
         kind: GenerationKind::Corrected,
         requirements,

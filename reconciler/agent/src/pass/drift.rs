@@ -36,7 +36,9 @@ pub(super) async fn pass(
     let before = world.journal.drift()?;
     let mut seen = once(world, request, &policy, &generation).await?;
     let wanted = wanted(request, &policy, &seen, before.as_ref());
-    if request.depth == Depth::Whole && !wanted.is_empty() && !world.journal.is_broken()? {
+    // What is activated again would take the place of what waits for a reboot.
+    let waits = world.journal.staged_transaction()?.is_some();
+    if request.depth == Depth::Whole && !wanted.is_empty() && !waits && !world.journal.is_broken()? {
         report.note(format!(
             "{} of generation {} put right again",
             text::count(wanted.len(), "difference"),

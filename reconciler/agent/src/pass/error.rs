@@ -2,13 +2,14 @@
 //!
 //! The one exhaustive match from errors to exit codes is here.
 
-use crate::class::{IdentifyError, Obstacle};
+use crate::class::{IdentifyError, NoRoom, NoSpecialisation, Obstacle};
 use crate::drift::Item;
 use crate::durable::DurableError;
 use crate::exit::Outcome;
 use crate::journal::JournalError;
 use crate::nix::{
-    AddSourceError, BuildError, EvaluateError, PublishedError, RootError, ToolError, UnusableEntry,
+    AddSourceError, BuildError, EvaluateError, ProfileError, PublishedError, RootError, ToolError,
+    UnusableEntry,
 };
 use crate::source::{FetchError, MirrorError, PollError, TreeError, TrustError};
 use crate::text;
@@ -145,6 +146,20 @@ pub enum PassError {
     /// Something on this host stands in the way of the toplevel.
     #[error("{} in the way of what was built; nothing was changed", things(.0.len()))]
     Obstacles(Vec<Obstacle>),
+    /// It has no such specialisation.
+    #[error(transparent)]
+    Specialisation(#[from] NoSpecialisation),
+    /// The boot loader could not have it.
+    #[error("{0}; nothing was changed")]
+    BootRoom(NoRoom),
+    /// It is the boot default and waits for a reboot.
+    #[error("{} is staged and runs after the next reboot: {}", text::commit(revision), reasons.join(", "))]
+    Staged {
+        /// The commit.
+        revision: String,
+        /// Why nothing else reaches it.
+        reasons: Vec<String>,
+    },
     /// The toplevel could not be protected.
     #[error(transparent)]
     Root(#[from] RootError),
@@ -174,6 +189,22 @@ pub enum PassError {
         number: u64,
         /// Its store path.
         toplevel: Utf8PathBuf,
+    },
+    /// The profile's old links could not be taken away.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// The generation to go back to is gone, and nobody has it.
+    #[error("generation {number} cannot be gone back to: {} was collected, and no substituter has it", text::store_path(toplevel.as_str()))]
+    GenerationCollected {
+        /// Its number.
+        number: u64,
+        /// Its commit.
+        revision: String,
+        /// Its store path.
+        toplevel: Utf8PathBuf,
+        /// What the daemon said.
+        #[source]
+        source: nix_daemon_client::Error,
     },
     /// A recorded generation's store path is none.
     #[error("the recorded toplevel is no path of the store")]
@@ -266,8 +297,11 @@ impl PassError {
             | PassError::Manifests(_)
             | PassError::Manifest(_)
             | PassError::Obstacles(_) => Outcome::PreflightFailed,
-            PassError::Build(_) | PassError::Identify(_) | PassError::Root(_) => Outcome::BuildFailed,
-            PassError::Held { .. } => Outcome::Held,
+            PassError::Build(_)
+            | PassError::Identify(_)
+            | PassError::Specialisation(_)
+            | PassError::Root(_) => Outcome::BuildFailed,
+            PassError::Held { .. } | PassError::Staged { .. } => Outcome::Held,
             PassError::Drifted { .. } => Outcome::Drift,
             PassError::Reverted { .. } => Outcome::Reverted,
             PassError::RevertFailed { .. } => Outcome::RevertFailed,
@@ -277,7 +311,10 @@ impl PassError {
             | PassError::Accounts(_)
             | PassError::Install(_)
             | PassError::Recorded(_)
+            | PassError::BootRoom(_)
+            | PassError::Profile(_)
             | PassError::GenerationGone { .. }
+            | PassError::GenerationCollected { .. }
             | PassError::StorePath(_)
             | PassError::Ask { .. }
             | PassError::Homes(_)
@@ -399,6 +436,16 @@ impl PassError {
             PassError::Drifted { items, .. } if items.iter().any(|item| item.kind.is_correctable()) => {
                 text("`reconcile drift --correct` puts right what an activation can")
             }
+            PassError::Staged { .. } => text(
+                "`systemctl reboot` when it suits; what works then is confirmed, and what does not is taken back",
+            ),
+            PassError::BootRoom(_) => text(
+                "remove what is not NixOS's from there, or keep fewer generations: `policy.keep_generations`",
+            ),
+            PassError::GenerationCollected { revision, .. } => Some(format!(
+                "`reconcile pin {}` builds it again from its commit",
+                text::commit(revision)
+            )),
             PassError::SwitchRunning | PassError::SwitchBetween { .. } => {
                 text("it is tried again at the next poll")
             }

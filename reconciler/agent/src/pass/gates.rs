@@ -136,7 +136,10 @@ pub(super) fn stage_of(error: &PassError) -> Option<Stage> {
             Some(Stage::Preflight)
         }
         PassError::Build(BuildError::Daemon { .. } | BuildError::Collected { .. }) => None,
-        PassError::Build(_) | PassError::Identify(_) | PassError::Root(_) => Some(Stage::Build),
+        PassError::Build(_) | PassError::Identify(_) | PassError::Specialisation(_) | PassError::Root(_) => {
+            Some(Stage::Build)
+        }
+        PassError::BootRoom(_) => Some(Stage::Activate),
         PassError::Backing(_) | PassError::Install(_) | PassError::Accounts(_) => Some(Stage::Activate),
         _ => None,
     }

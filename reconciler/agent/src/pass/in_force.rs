@@ -70,15 +70,24 @@ fn known_activation_paths(vault: Vault<'_>, requirements: &Requirements) -> Resu
 /// Opens the secrets of a recorded generation once more and lays them down under their old number.
 fn open_again(vault: Vault<'_>, number: u64) -> Result<(), PassError> {
     let generations = vault.journal.generations()?;
-    let known = generations.iter().find(|generation| {
-        generation.record.secrets == Some(number) && generation.record.requirements.is_some()
-    });
-    let Some(generation) = known else {
+    let recorded = generations
+        .iter()
+        .map(|generation| &generation.record)
+        .find(|record| record.secrets == Some(number) && record.requirements.is_some())
+        .map(|record| (record.requirements.clone(), record.revision.clone()));
+    // What waited for this boot is no generation yet.
+    let intended = || -> Result<_, PassError> {
+        let open = vault.journal.open_transaction()?;
+        Ok(open
+            .filter(|record| record.intent.secrets == Some(number))
+            .map(|record| (record.intent.requirements, record.intent.revision)))
+    };
+    let Some((requirements, revision)) = recorded.map_or_else(intended, |known| Ok(Some(known)))? else {
         // Nobody knows what was in it: whoever asked for it is told that it is gone.
         return Ok(());
     };
-    let requirements = installed_of(generation.record.requirements.as_deref())?;
-    let Ok(oid) = generation.record.revision.parse() else {
+    let requirements = installed_of(requirements.as_deref())?;
+    let Ok(oid) = revision.parse() else {
         return Ok(());
     };
     let commit = vault.source.mirror()?.commit(oid)?;

@@ -1,5 +1,6 @@
 //! One pass: from what is declared and what is, to what is done about the difference.
 
+mod approach;
 mod building;
 mod carrier;
 mod change;
@@ -19,14 +20,17 @@ mod policy;
 mod probe;
 mod probes;
 mod progress;
+mod prune;
 mod ready;
 mod record;
 mod recover;
 mod request;
+mod reserve;
 mod restarts;
 mod restore;
 mod rollback;
 mod secrets;
+mod staged;
 mod target;
 mod tidy;
 mod transact;

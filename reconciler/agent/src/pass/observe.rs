@@ -4,7 +4,7 @@ use super::secrets;
 use crate::class::{Class, Surface};
 use crate::config::Settings;
 use crate::journal::Generation;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use reconciler_vars::SecretsRoot;
 
 /// What was seen of the host.
@@ -27,12 +27,17 @@ pub fn observe(settings: &Settings, surface: Surface) -> Observation {
 }
 
 impl Observation {
-    /// Whether the generation's toplevel runs.
+    /// Whether the generation's toplevel runs, or one of its specialisations.
     #[must_use]
     pub fn toplevel_matches(&self, generation: &Generation) -> bool {
-        self.current
-            .as_ref()
-            .is_some_and(|current| current.as_str() == generation.record.toplevel)
+        let toplevel = Utf8Path::new(&generation.record.toplevel);
+        self.current.as_ref().is_some_and(|current| {
+            current == toplevel
+                || surface_of(generation).is_some_and(|surface| {
+                    let known = surface.specialisations(toplevel);
+                    known.iter().any(|known| known.toplevel == *current)
+                })
+        })
     }
 }
 

@@ -143,7 +143,12 @@ async fn converge(
     if let Cause::Deadman { transaction, limit } = request.cause {
         return recover::undo(world, (transaction, limit), about, report).await;
     }
-    if let Some(generation) = recover::recover(world, about, report).await? {
+    let recovered = recover::recover(world, about, report).await;
+    if matches!(recovered, Err(PassError::Reverted { .. })) {
+        // Where nothing that runs had to be touched, nothing of the way back brought them.
+        restore::in_a_pass(world, report)?;
+    }
+    if let Some(generation) = recovered? {
         report.note(format!("generation {} was finished", generation.number));
         let policy = policy_at(
             world,
@@ -151,7 +156,7 @@ async fn converge(
             &generation.record.tags,
             report,
         )?;
-        tidy(world, &policy, report);
+        tidy(world, &policy, report).await;
     }
     restore::in_a_pass(world, report)?;
     let pin = world.journal.pin()?;

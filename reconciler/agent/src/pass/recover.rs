@@ -19,6 +19,10 @@ pub(super) async fn recover(
     let Some(record) = world.journal.open_transaction()? else {
         return Ok(None);
     };
+    let waited = matches!(record.state, State::Staged { .. });
+    if waited && record.boot_id == world.boot_id {
+        return Ok(None);
+    }
     report.begin(Phase::Recover);
     let intent = record.intent.clone();
     about.is(&intent.revision, &intent.subject);
@@ -32,10 +36,11 @@ pub(super) async fn recover(
     {
         report.note(format!("no deadman could be armed again: {}", chain(&error)));
     }
-    report.done(format!(
-        "{} was cut off at its activation",
-        text::commit(&intent.revision)
-    ));
+    report.done(if waited {
+        format!("{} waited for this boot", text::commit(&intent.revision))
+    } else {
+        format!("{} was cut off at its activation", text::commit(&intent.revision))
+    });
     if !world.roots.protects(CANDIDATE, &intent.toplevel) {
         report.note(format!(
             "{} was not protected from the garbage collector",

@@ -9,9 +9,10 @@ use super::{PassError, Reporter, World};
 use crate::config::Settings;
 use crate::exit::Outcome;
 use crate::host::Environment;
-use crate::journal::{Generation, Journal};
+use crate::journal::Journal;
 use crate::source::{Revision, Source};
 use crate::text;
+use crate::transaction::Approach;
 use reconciler_vars::{Findings, InstallError, Requirements, SecretsRoot, UnknownAccount, stage};
 
 /// Puts the secrets of the generation in force again. All of them, or it is told: a commit to come may mend it, so
@@ -25,6 +26,7 @@ pub(super) fn in_a_pass(world: &World, report: &mut Reporter<'_>) -> Result<(), 
         number,
         requirements,
         root,
+        ..
     } = &recorded;
     let restore = || -> Result<bool, PassError> {
         if recorded.in_force() == Some(*number) {
@@ -39,12 +41,10 @@ pub(super) fn in_a_pass(world: &World, report: &mut Reporter<'_>) -> Result<(), 
     match restore() {
         Ok(false) => {}
         Ok(true) => report.note(format!(
-            "the secrets of generation {} are in force again",
-            generation.number
+            "the secrets of generation {generation} are in force again"
         )),
         Err(error) => report.note(format!(
-            "the secrets of generation {} could not be put in force again: {}",
-            generation.number,
+            "the secrets of generation {generation} could not be put in force again: {}",
             chain(&error)
         )),
     }
@@ -165,7 +165,11 @@ pub fn at_boot(
     let Some(journal) = journal else {
         return Ok(Restored::Nothing);
     };
-    let Some(recorded) = Recorded::find(&journal, settings)? else {
+    let recorded = match Recorded::booted(&journal, settings)? {
+        Some(waited) => Some(waited),
+        None => Recorded::find(&journal, settings)?,
+    };
+    let Some(recorded) = recorded else {
         return Ok(Restored::Nothing);
     };
     let open = journal.open_transaction().map_err(PassError::from)?;
@@ -188,7 +192,12 @@ pub fn at_boot(
 
 /// The generation in force as it is recorded, with secrets of the agent.
 struct Recorded {
-    generation: Generation,
+    /// The generation's number.
+    generation: u64,
+    /// Its commit.
+    revision: String,
+    /// Its store path.
+    toplevel: String,
     number: u64,
     requirements: Requirements,
     root: SecretsRoot,
@@ -205,7 +214,33 @@ impl Recorded {
         let requirements = secrets::installed_of(generation.record.requirements.as_deref())?;
         Ok(Some(Recorded {
             root: secrets::root_of(&settings.paths, &requirements),
-            generation,
+            generation: generation.number,
+            revision: generation.record.revision,
+            toplevel: generation.record.toplevel,
+            number,
+            requirements,
+        }))
+    }
+
+    /// What waited for this boot, where it is what was booted: no generation yet, and its services start already.
+    fn booted(journal: &Journal, settings: &Settings) -> Result<Option<Recorded>, PassError> {
+        let Some(record) = journal.open_transaction()? else {
+            return Ok(None);
+        };
+        let intent = record.intent;
+        let booted = settings.paths.host("/run/booted-system").read_link_utf8().ok();
+        let (true, Some(number)) = (booted.as_ref() == Some(&intent.toplevel), intent.secrets) else {
+            return Ok(None);
+        };
+        if !matches!(intent.approach, Approach::Reboot { .. }) {
+            return Ok(None);
+        }
+        let requirements = secrets::installed_of(intent.requirements.as_deref())?;
+        Ok(Some(Recorded {
+            root: secrets::root_of(&settings.paths, &requirements),
+            generation: journal.next_generation()?,
+            revision: intent.revision,
+            toplevel: intent.toplevel.into_string(),
             number,
             requirements,
         }))
@@ -220,7 +255,7 @@ impl Recorded {
         let Recorded {
             requirements, root, ..
         } = self;
-        let generation = self.generation.number;
+        let generation = self.generation;
         if root.exists(self.number) {
             root.switch_to(self.number).map_err(PassError::from)?;
             place(vault, self.number, requirements)?;
@@ -264,11 +299,10 @@ impl Recorded {
     }
 
     fn revision(&self, vault: Vault<'_>) -> Result<Revision, PassError> {
-        let name = &self.generation.record.revision;
         let mirror = vault.source.mirror()?;
-        let oid = name.parse().map_err(|_| PassError::GenerationGone {
-            number: self.generation.number,
-            toplevel: self.generation.record.toplevel.clone().into(),
+        let oid = self.revision.parse().map_err(|_| PassError::GenerationGone {
+            number: self.generation,
+            toplevel: self.toplevel.clone().into(),
         })?;
         Ok(Revision::pinned(&mirror.commit(oid)?))
     }
@@ -286,7 +320,7 @@ impl Recorded {
             | (Err(PassError::Install(InstallError::UnknownAccounts(_))), Moment::BeforeAccounts) => Ok(()),
             (Err(PassError::Install(InstallError::UnknownAccounts(accounts))), Moment::BeforeServices) => {
                 Err(RestoreError::Accounts {
-                    generation: self.generation.number,
+                    generation: self.generation,
                     accounts,
                 })
             }

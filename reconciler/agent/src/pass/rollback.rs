@@ -1,8 +1,10 @@
 //! A pass that goes back to a recorded generation: neither the remote nor an evaluation is needed.
 
+use super::approach;
 use super::commit::{connect, named, stage};
 use super::observe::surface_of;
 use super::policy::policy_at;
+use super::staged::{staged, unstage};
 use super::tidy::tidy;
 use super::transact::{CANDIDATE, Candidate, activate};
 use super::{Depth, Insistence, PassError, Phase, Reporter, Request, World, observe, secrets};
@@ -27,6 +29,14 @@ pub(super) async fn pass(
         let class = generation.record.class.clone();
         return Err(PassError::Class { machine, class });
     };
+    let waits = world.journal.staged_transaction()?;
+    if let Some(waits) = &waits
+        && waits.intent.revision == id
+        && waits.intent.toplevel == toplevel
+        && request.insistence != Insistence::Forced
+    {
+        return Err(staged(&waits.intent));
+    }
     let current = world.journal.current_generation()?;
     if let Some(current) = &current
         && current.record.toplevel == generation.record.toplevel
@@ -35,6 +45,11 @@ pub(super) async fn pass(
         && !world.journal.is_broken()?
         && observe(&world.settings, surface).toplevel_matches(current)
     {
+        if waits.is_some() && request.depth == Depth::Whole {
+            let policy = policy_at(world, &id, &generation.record.tags, report)?;
+            let tools = world.tools()?;
+            unstage(world, tools, &policy, report).await?;
+        }
         return Ok(format!("{machine} is pinned to {}", named(&id, current)));
     }
     let policy = policy_at(world, &id, &generation.record.tags, report)?;
@@ -59,14 +74,25 @@ pub(super) async fn pass(
             source,
         })?;
     if !valid {
-        return Err(gone());
+        report.doing("it was collected; asking the substituters for it");
+        client
+            .ensure_path(&path, &mut ())
+            .await
+            .map_err(|source| PassError::GenerationCollected {
+                number,
+                revision: id.clone(),
+                toplevel: toplevel.clone(),
+                source,
+            })?;
     }
     world.roots.protect(CANDIDATE, &toplevel, &mut client).await?;
     drop(client);
     report.done(format!(
-        "generation {number} is kept: {}",
+        "generation {number} {}: {}",
+        if valid { "is kept" } else { "was fetched again" },
         text::store_path(toplevel.as_str())
     ));
+    let specialisation = approach::specialisation(world, &policy, surface, &toplevel, report)?;
 
     let requirements = secrets::from_json(generation.record.requirements.as_deref())?;
     let installed = requirements.clone().map(Requirements::for_agent);
@@ -99,6 +125,10 @@ pub(super) async fn pass(
             named(&id, &generation)
         ));
     }
+    if waits.is_some() {
+        let tools = world.tools()?;
+        unstage(world, tools, &policy, report).await?;
+    }
     let candidate = Candidate {
         revision: id.clone(),
         subject: generation.record.subject.clone(),
@@ -108,6 +138,7 @@ pub(super) async fn pass(
         system: generation.record.system.clone(),
         tags: generation.record.tags.clone(),
         toplevel: toplevel.clone(),
+        specialisation,
         kind: GenerationKind::RolledBack,
         requirements,
         secrets: laid_down,
@@ -115,7 +146,7 @@ pub(super) async fn pass(
     let tools = world.tools()?;
     let new = activate(world, tools, &policy, &candidate, report).await?;
     world.journal.set_converged(&id, &world.settings.entry())?;
-    tidy(world, &policy, report);
+    tidy(world, &policy, report).await;
     Ok(format!(
         "{machine} is back on {}, as it was in generation {number}",
         named(&id, &new)

@@ -3,8 +3,9 @@
 //! The machine has converged by then: what cannot be tidied is told, and is no failure.
 
 use super::carrier::chain;
+use super::observe::surface_of;
 use super::transact::CANDIDATE;
-use super::{PassError, Reporter, World, secrets};
+use super::{PassError, Reporter, World, prune, secrets};
 use crate::journal::Generation;
 use crate::nix::Roots;
 use reconciler_policies::Policy;
@@ -17,26 +18,32 @@ const TRANSACTIONS_KEPT: u32 = 50;
 const SECRETS_KEPT: usize = 2;
 
 /// Keeps what the policy keeps.
-pub(super) fn tidy(world: &World, policy: &Policy, report: &mut Reporter<'_>) {
-    let give_up = || -> Result<(), PassError> {
-        let generations = world.journal.generations()?;
-        let keep = usize::try_from(policy.keep_generations.get()).unwrap_or(usize::MAX);
-        let kept: Vec<&Generation> = generations.iter().take(keep).collect();
-        let mut names: Vec<String> = kept
-            .iter()
-            .map(|generation| Roots::generation(generation.number))
-            .collect();
-        // It protects the same as the newest of them, and goes on to: a collection that read the roots before there
-        // was that one's must not find this one gone.
-        names.push(CANDIDATE.to_owned());
-        world.roots.keep(&names)?;
-        prune_secrets(world, &kept)?;
-        logs(world)?;
-        pins(world, &kept)
-    };
-    if let Err(error) = give_up() {
+pub(super) async fn tidy(world: &mut World, policy: &Policy, report: &mut Reporter<'_>) {
+    if let Err(error) = give_up(world, policy, report).await {
         report.note(format!("could not tidy up: {}", chain(&error)));
     }
+}
+
+async fn give_up(world: &mut World, policy: &Policy, report: &mut Reporter<'_>) -> Result<(), PassError> {
+    let generations = world.journal.generations()?;
+    let surface = generations.first().and_then(surface_of);
+    let kept = prune::kept(world, policy, surface, &generations);
+    if let Some(surface) = surface {
+        // The links first: a root that is gone leaves a link that keeps what it leads to.
+        let tools = world.tools()?;
+        prune::prune(world, &tools, policy, surface, &kept, report).await?;
+    }
+    let mut names: Vec<String> = kept
+        .iter()
+        .map(|generation| Roots::generation(generation.number))
+        .collect();
+    // It protects the same as the newest of them, and goes on to: a collection that read the roots before there
+    // was that one's must not find this one gone.
+    names.push(CANDIDATE.to_owned());
+    world.roots.keep(&names)?;
+    prune_secrets(world, &kept)?;
+    logs(world)?;
+    pins(world, &kept)
 }
 
 /// Keeps the secrets in force and those before them, wherever they lie: older ones are opened again when they are

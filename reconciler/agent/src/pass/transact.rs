@@ -1,14 +1,16 @@
 //! From a verdict to a generation: the intent, the transaction, the record of what came of it.
 
+use super::approach::{approach, critical};
 use super::carrier::HostCarrier;
 use super::restarts::{self, Restarts};
-use super::{PassError, Phase, Reporter, World, deadman, homes, observe, probes, ready, secrets};
+use super::staged::staged;
+use super::{PassError, Phase, Reporter, World, deadman, homes, observe, probes, ready, reserve, secrets};
 use crate::activation::Launcher;
 use crate::class::{BootEntry, Surface};
 use crate::journal::{Generation, GenerationKind, Quarantined};
 use crate::nix::{NixTools, Profile, Roots};
 use crate::text;
-use crate::transaction::{self, Ended, Failure, Health, Intent, Previous, State, carry};
+use crate::transaction::{self, Ended, Failure, Health, Intent, Previous, Specialisation, State, carry};
 use jiff::Timestamp;
 use reconciler_policies::{Policy, Stage};
 use reconciler_vars::Requirements;
@@ -33,6 +35,7 @@ pub(super) struct Candidate {
     pub(super) system: String,
     pub(super) tags: Vec<String>,
     pub(super) toplevel: camino::Utf8PathBuf,
+    pub(super) specialisation: Option<Specialisation>,
     pub(super) kind: GenerationKind,
     pub(super) requirements: Option<Requirements>,
     /// The secrets generation that was laid down for it.
@@ -52,10 +55,11 @@ pub(super) async fn activate(
     let seen = observe(&world.settings, surface);
     let profile = surface.profile(&world.settings.nix, &world.settings.paths);
     let before = Profile::at(profile.clone());
-    let previous_profile = before.generation();
+    // One that points nowhere is nothing to go back to.
+    let previous_profile = before.generation().filter(|_| profile.exists());
     let current = match surface {
-        Surface::HomeManager => homes::current(world, &candidate.toplevel, seen.current).await?,
-        _ => seen.current,
+        Surface::HomeManager => homes::current(world, &candidate.toplevel, seen.current.clone()).await?,
+        _ => seen.current.clone(),
     };
     let previous = previous(world, surface, &candidate.toplevel, current)?;
     let (previous_secrets, previous_requirements) = own_secrets(world)?;
@@ -70,6 +74,27 @@ pub(super) async fn activate(
     if let Some(note) = restarts.note {
         report.note(note);
     }
+    let approach = approach(
+        world,
+        policy,
+        surface,
+        (&candidate.toplevel, candidate.specialisation.as_ref()),
+    );
+    let keep: Vec<_> = [&seen.current, &seen.profile]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
+    let paths = &world.settings.paths;
+    surface
+        .boot_room(paths, &world.settings.nix.store, &candidate.toplevel, &keep)
+        .map_err(PassError::BootRoom)?;
+    let had = previous_profile.and_then(|number| before.target(number));
+    let previous_profile_target = match (&had, &previous) {
+        (None, Some(previous)) if surface.has_boot_step() => Some(previous.toplevel.clone()),
+        _ => had,
+    };
+    reserve::keep(world)?;
     let intent = Intent {
         revision: candidate.revision.clone(),
         subject: candidate.subject.clone(),
@@ -77,6 +102,8 @@ pub(super) async fn activate(
         system: candidate.system.clone(),
         tags: candidate.tags.clone(),
         toplevel: candidate.toplevel.clone(),
+        specialisation: candidate.specialisation.clone(),
+        approach,
         kind: candidate.kind,
         secrets: candidate.secrets,
         requirements: candidate
@@ -92,9 +119,10 @@ pub(super) async fn activate(
         previous_secrets,
         restart_units: restarts.forth,
         restart_units_back: restarts.back,
-        previous_profile_target: previous_profile.and_then(|number| before.target(number)),
+        previous_profile_target,
         previous_profile,
         passing_before: probes::passing(world, policy).await,
+        critical_before: critical(world, policy).await,
         profile,
     };
     if let Some(previous) = &intent.previous {
@@ -142,6 +170,13 @@ pub(super) async fn finish(
             let generation = commit(world, id, intent, (health, profile), took).await?;
             report.done(committed(intent, profile, boot));
             Ok(generation)
+        }
+        Ended::Staged { boot } => {
+            report.done(match boot {
+                BootEntry::Unverified => "boots next; boot entry unverified: no known boot loader",
+                _ => "boots next, boot entry verified",
+            });
+            Err(staged(intent))
         }
         Ended::Reverted(failure) => Err(reverted(world, id, intent, failure, report)?),
         Ended::RevertFailed { failure, revert } => Err(revert_failed(world, id, intent, failure, revert)?),
@@ -221,10 +256,17 @@ fn reverted(
     } else {
         quarantine(world, intent, &failure, reason, at)?;
     }
+    let boot = [Failure::NoBootEntry, Failure::BootFiles, Failure::BootFull].contains(&failure)
+        || matches!(failure, Failure::Boot(_));
+    let steps: &[&str] = if boot {
+        &["boot", "stage"]
+    } else {
+        &["activate", "arrive"]
+    };
     Ok(PassError::Reverted {
         revision: intent.revision.clone(),
         failure,
-        log: log(world, id, "activate"),
+        log: log(world, id, steps),
         again,
         back_on: intent
             .previous
@@ -251,7 +293,7 @@ fn quarantine(
     })?)
 }
 
-fn revert_failed(
+pub(super) fn revert_failed(
     world: &World,
     id: i64,
     intent: &Intent,
@@ -264,23 +306,27 @@ fn revert_failed(
         .journal
         .end_transaction(id, crate::exit::Outcome::RevertFailed, Some(&reason), None, at)?;
     quarantine(world, intent, &failure, reason, at)?;
-    let command = intent.previous.as_ref().and_then(|previous| {
-        let surface = Surface::of(previous.class);
-        let commands = surface.invocations(&world.site(), &previous.toplevel, crate::class::Action::Return);
-        let typed: Vec<String> = commands.iter().map(ToString::to_string).collect();
-        (!typed.is_empty()).then(|| typed.join(" && "))
-    });
-    let mut lines = log(world, id, "return");
-    if lines.is_empty() {
-        lines = log(world, id, "activate");
-    }
+    let command = match revert {
+        // The boot default is what it was.
+        Failure::NeedsReboot => Some("systemctl reboot".to_owned()),
+        _ => command(world, intent),
+    };
     Ok(PassError::RevertFailed {
         revision: intent.revision.clone(),
         failure,
         revert,
         command,
-        log: lines,
+        log: log(world, id, &["return", "return-boot", "activate", "arrive"]),
     })
+}
+
+/// What activates again what ran before.
+fn command(world: &World, intent: &Intent) -> Option<String> {
+    let previous = intent.previous.as_ref()?;
+    let surface = Surface::of(previous.class);
+    let commands = surface.invocations(&world.site(), &previous.toplevel, crate::class::Action::Return);
+    let typed: Vec<String> = commands.iter().map(ToString::to_string).collect();
+    (!typed.is_empty()).then(|| typed.join(" && "))
 }
 
 /// What of it is not in place, before anything is touched.
@@ -360,17 +406,25 @@ fn committed(intent: &Intent, profile: Option<u64>, boot: BootEntry) -> String {
     }
 }
 
-fn log(world: &World, id: i64, step: &str) -> Vec<String> {
+/// The end of what the first of these steps wrote that wrote anything.
+fn log(world: &World, id: i64, steps: &[&str]) -> Vec<String> {
     let folder = world.transaction_folder(id);
-    // Of several commands of a step the last one is what failed.
-    let log = (2..)
-        .map(|number| format!("{step}-{number}"))
-        .map_while(|step| Some(Launcher::log(&folder, &step)).filter(|log| !log.is_empty()))
-        .last()
-        .unwrap_or_else(|| Launcher::log(&folder, step));
-    let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
-    let from = lines.len().saturating_sub(LOG_LINES);
-    lines.into_iter().skip(from).map(str::to_owned).collect()
+    let tail = |step: &&str| -> Vec<String> {
+        // Of several commands of a step the last one is what failed.
+        let log = (2..)
+            .map(|number| format!("{step}-{number}"))
+            .map_while(|step| Some(Launcher::log(&folder, &step)).filter(|log| !log.is_empty()))
+            .last()
+            .unwrap_or_else(|| Launcher::log(&folder, step));
+        let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+        let from = lines.len().saturating_sub(LOG_LINES);
+        lines.into_iter().skip(from).map(str::to_owned).collect()
+    };
+    steps
+        .iter()
+        .map(tail)
+        .find(|lines| !lines.is_empty())
+        .unwrap_or_default()
 }
 
 /// Brings what the journal says of transactions in step with a restart of the agent.

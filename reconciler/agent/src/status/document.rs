@@ -33,6 +33,8 @@ pub struct Status {
     pub drift: Vec<Item>,
     /// Whether a reboot is due.
     pub reboot: RebootStatus,
+    /// What boots next and waits for it.
+    pub staged: Option<StagedStatus>,
     /// The pin in force.
     pub pin: Option<Pin>,
     /// The hold in force.
@@ -120,6 +122,21 @@ pub struct PendingStatus {
     pub gates: Vec<GateReport>,
 }
 
+/// What only a reboot reaches: it is the boot default already.
+#[derive(Debug, Serialize)]
+pub struct StagedStatus {
+    /// The commit.
+    pub revision: String,
+    /// That commit's first line.
+    pub subject: String,
+    /// Its store path.
+    pub toplevel: String,
+    /// Why nothing but a reboot reaches it.
+    pub reasons: Vec<String>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 /// A transaction that left the machine on neither system.
 #[derive(Debug, Serialize)]
 pub struct FailedRevert {
@@ -181,6 +198,7 @@ impl Status {
             (Sync::Refused, _, _) => Outcome::Refused,
             (Sync::Quarantined, _, _) => Outcome::Reverted,
             (Sync::Held, _, _) => Outcome::Held,
+            _ if self.staged.is_some() => Outcome::Held,
             (Sync::Behind | Sync::Unknown, _, Some(outcome)) if outcome != Outcome::Converged => outcome,
             (Sync::Unknown, _, _) => Outcome::Failed,
             (_, _, Some(Outcome::FetchFailed)) => Outcome::FetchFailed,

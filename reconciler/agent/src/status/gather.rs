@@ -1,17 +1,17 @@
 //! Gathering the status.
 
 use super::document::{
-    FailedRevert, FleetStatus, GenerationStatus, Health, PendingStatus, RebootStatus, Status, Sync, VERSION,
+    FailedRevert, FleetStatus, GenerationStatus, Health, PendingStatus, RebootStatus, StagedStatus, Status,
+    Sync, VERSION,
 };
 use super::presence::Presence;
-use super::reboot::reboot;
-use crate::class::Surface;
 use crate::config::Settings;
 use crate::drift::{Kind, identities, in_force};
 use crate::exit::Outcome;
 use crate::journal::{Generation, Journal, JournalError, PassRecord, Pin, Quarantined};
 use crate::pass::{Insistence, judge, secrets_root, surface_of};
 use crate::source::{FleetUrl, Mirror};
+use crate::transaction::Approach;
 use jiff::Timestamp;
 use std::os::unix::net::UnixStream;
 
@@ -38,6 +38,7 @@ pub fn gather(
         pending: None,
         drift: Vec::new(),
         reboot: RebootStatus::default(),
+        staged: None,
         pin: None,
         hold: None,
         failed_revert: None,
@@ -51,6 +52,7 @@ pub fn gather(
     status.quarantine = journal.quarantine()?;
     status.pin = journal.pin()?;
     status.failed_revert = failed_revert(journal)?;
+    status.staged = staged(journal)?;
     let converged = journal.converged(&settings.entry())?;
     if let Some(head) = status.fleet.head.clone() {
         let on_head = converged.as_ref() == Some(&head);
@@ -86,6 +88,20 @@ fn failed_revert(journal: &Journal) -> Result<Option<FailedRevert>, JournalError
             reason: record.reason.unwrap_or_default(),
             since: record.finished_at.unwrap_or(record.started_at),
         }))
+}
+
+/// What waits for a reboot.
+fn staged(journal: &Journal) -> Result<Option<StagedStatus>, JournalError> {
+    Ok(journal.staged_transaction()?.map(|record| StagedStatus {
+        revision: record.intent.revision,
+        subject: record.intent.subject,
+        toplevel: record.intent.toplevel.into_string(),
+        reasons: match record.intent.approach {
+            Approach::Reboot { reasons } => reasons,
+            Approach::Switch => Vec::new(),
+        },
+        since: record.started_at,
+    }))
 }
 
 fn fleet(settings: &Settings, presence: &Presence) -> FleetStatus {
@@ -167,9 +183,20 @@ fn describe(
         if status.drift.iter().any(|item| item.kind == Kind::FailedUnit) {
             status.health = Health::Degraded;
         }
-        if surface == Surface::Nixos {
-            status.reboot = reboot(&settings.paths, record.toplevel.as_str().into());
+        let (boots, waits_for) = match &status.staged {
+            Some(staged) => (staged.toplevel.clone(), staged.reasons.clone()),
+            None => (record.toplevel.clone(), Vec::new()),
+        };
+        let mut reasons = waits_for;
+        for reason in surface.reboot_due(&settings.paths, boots.as_str().into()) {
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
         }
+        status.reboot = RebootStatus {
+            required: !reasons.is_empty(),
+            reasons,
+        };
     }
     status.generation = Some(GenerationStatus {
         number: generation.number,

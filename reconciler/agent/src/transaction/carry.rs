@@ -14,6 +14,8 @@ pub trait Carrier {
     fn perform(&mut self, id: i64, intent: &Intent, effect: Effect) -> impl Future<Output = Event>;
     /// The time.
     fn now(&self) -> Timestamp;
+    /// Gives up the room that is kept for a full disk.
+    fn make_room(&self);
 }
 
 /// A transaction that could not be carried to its end. What was journaled is where it goes on.
@@ -36,6 +38,11 @@ pub enum Ended {
         health: Health,
         /// The profile's generation.
         profile: Option<u64>,
+        /// Whether the boot loader has it.
+        boot: crate::class::BootEntry,
+    },
+    /// The new toplevel is what boots next.
+    Staged {
         /// Whether the boot loader has it.
         boot: crate::class::BootEntry,
     },
@@ -71,6 +78,7 @@ pub async fn carry(
                     boot: *boot,
                 });
             }
+            State::Staged { boot, .. } => return Ok(Ended::Staged { boot: *boot }),
             State::Reverted(way) => return Ok(Ended::Reverted(way.failure.clone())),
             State::RevertFailed { way, revert } => {
                 return Ok(Ended::RevertFailed {
@@ -97,6 +105,13 @@ pub fn advance(
     event: Event,
 ) -> Result<State, CarryError> {
     let next = step(state, event.clone(), intent).map_err(Box::new)?;
-    journal.step_transaction(id, &event, &next, carrier.now())?;
+    let journaled = journal.step_transaction(id, &event, &next, carrier.now());
+    match journaled {
+        Err(error) if error.is_full() => {
+            carrier.make_room();
+            journal.step_transaction(id, &event, &next, carrier.now())?;
+        }
+        journaled => journaled?,
+    }
     Ok(next)
 }

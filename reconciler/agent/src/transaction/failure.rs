@@ -36,7 +36,7 @@ pub enum Failure {
     #[error("the activation could not be started: {0}")]
     Start(String),
     /// `switch-to-configuration` ended with 1.
-    #[error("a pre-switch check or the boot loader refused it (exit code 1)")]
+    #[error("a pre-switch check refused it (exit code 1)")]
     PreSwitchCheck,
     /// `switch-to-configuration` ended with 2.
     #[error("a part of the activation script failed (exit code 2)")]
@@ -101,6 +101,30 @@ pub enum Failure {
     /// Another switch went on for longer than is waited for. In seconds.
     #[error("another switch-to-configuration did not end within {0} s")]
     SwitchNeverEnded(u64),
+    /// The loader has an entry for it whose kernel or initrd is not whole.
+    #[error("the boot loader's entry names a kernel or an initrd that is not whole; is /boot full?")]
+    BootFiles,
+    /// The loader ran out of space.
+    #[error("there was no space left for it on /boot")]
+    BootFull,
+    /// A unit that the policy calls critical does not run any more.
+    #[error("ran before and does not run any more: {}", .0.join("; "))]
+    CriticalUnits(Vec<String>),
+    /// It was staged, and the machine booted something else.
+    #[error("the machine was started anew and did not boot it: {}", found.as_deref().map_or_else(|| "nothing is linked as the current system".to_owned(), |found| format!("{found} is the current system")))]
+    NotBooted {
+        /// What runs instead.
+        found: Option<String>,
+    },
+    /// It was staged, and another toplevel takes its place.
+    #[error("another toplevel took its place before the machine was rebooted")]
+    Superseded,
+    /// It left no room on the disk.
+    #[error("the activation filled the disk of the agent's state")]
+    DiskFull,
+    /// It wrote more than is kept.
+    #[error("the activation wrote more than {0} MiB and was ended")]
+    Flooded(u64),
     /// There is nothing to go back to.
     #[error("nothing ran here before that the agent could go back to")]
     NoPrevious,
@@ -139,6 +163,8 @@ impl Failure {
                 | Failure::Secrets(_)
                 | Failure::Start(_)
                 | Failure::Rebooted
+                | Failure::Superseded
+                | Failure::BootFull
                 | Failure::Lost
         )
     }

@@ -1,7 +1,8 @@
 //! A host that does what it is told, but for one kind of effect: what the tests carry a transaction out on.
 
 use super::{
-    Activation, Effect, Event, Failure, Health, Intent, Previous, RunningUnit, Side, State, effect, step,
+    Activation, Approach, Effect, Event, Failure, Health, Intent, Previous, Restart, RunningUnit, Side,
+    State, effect, step,
 };
 use crate::class::{Action, BootEntry, Class};
 use crate::journal::GenerationKind;
@@ -19,6 +20,8 @@ pub(super) fn intent(class: Class, previous: Option<&str>) -> Intent {
         system: "x86_64-linux".to_owned(),
         tags: Vec::new(),
         toplevel: NEW.into(),
+        specialisation: None,
+        approach: Approach::Switch,
         profile: "/nix/var/nix/profiles/system".into(),
         kind: GenerationKind::Activated,
         secrets: Some(2),
@@ -35,7 +38,22 @@ pub(super) fn intent(class: Class, previous: Option<&str>) -> Intent {
         previous_profile_target: Some(OLD.into()),
         passing_before: Vec::new(),
         amiss_before: Vec::new(),
+        critical_before: Vec::new(),
     }
+}
+
+/// One that only a boot reaches.
+pub(super) fn by_reboot() -> Intent {
+    Intent {
+        approach: Approach::Reboot {
+            reasons: vec!["inhibitor:dbus-implementation".to_owned()],
+        },
+        ..intent(Class::Nixos, Some(OLD))
+    }
+}
+
+pub(super) fn rebooted(state: State, intent: &Intent) -> State {
+    step(state, Event::Restarted(Restart::OtherBoot), intent).unwrap()
 }
 
 /// A host that does what it is told, but for one kind of effect.
@@ -165,16 +183,19 @@ impl FakeHost {
             Effect::SetProfile(_) if fault == Some(Fault::Profile) => {
                 Event::Failed(Failure::Profile("read-only".to_owned()))
             }
-            Effect::SetProfile(toplevel) => {
-                self.profile = toplevel;
+            Effect::SetProfile(_) => {
+                self.profile = NEW.into();
                 Event::ProfileSet(Some(2))
             }
             Effect::RestoreProfile { target, .. } => {
                 self.profile = target.unwrap_or_else(|| self.profile.clone());
                 Event::ProfileSet(Some(1))
             }
-            Effect::ObserveBoot if fault == Some(Fault::NoEntry) => Event::BootObserved(BootEntry::Missing),
-            Effect::ObserveBoot => Event::BootObserved(BootEntry::Verified),
+            Effect::ObserveBoot(_) if fault == Some(Fault::NoEntry) => {
+                Event::BootObserved(BootEntry::Missing)
+            }
+            Effect::ObserveBoot(_) => Event::BootObserved(BootEntry::Verified),
+            Effect::AwaitReboot => Event::Superseded,
             Effect::Finish => panic!("nothing is performed after the end"),
         }
     }

@@ -32,6 +32,29 @@ pub enum Side {
     Previous,
 }
 
+/// How a toplevel comes to run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "by")]
+pub enum Approach {
+    /// It is switched to while the machine runs.
+    #[default]
+    Switch,
+    /// It is made the boot default, and a boot reaches it.
+    Reboot {
+        /// Why nothing else does, as `status` names it.
+        reasons: Vec<String>,
+    },
+}
+
+/// A specialisation of a toplevel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Specialisation {
+    /// Its name below `specialisation/`.
+    pub name: String,
+    /// The store path it leads to.
+    pub toplevel: Utf8PathBuf,
+}
+
 /// The intent of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
@@ -45,8 +68,14 @@ pub struct Intent {
     pub system: String,
     /// The machine's tags, which decide its policy.
     pub tags: Vec<String>,
-    /// The store path to be activated.
+    /// The store path that the profile and the boot loader are to have.
     pub toplevel: Utf8PathBuf,
+    /// Which of its specialisations is to run; none: itself.
+    #[serde(default)]
+    pub specialisation: Option<Specialisation>,
+    /// How it comes to run.
+    #[serde(default)]
+    pub approach: Approach,
     /// The profile that records it.
     pub profile: Utf8PathBuf,
     /// How the generation comes to be.
@@ -77,9 +106,29 @@ pub struct Intent {
     /// What of the toplevel that ran before was not in place even then: no reason to call the way back failed.
     #[serde(default)]
     pub amiss_before: Vec<String>,
+    /// The critical units that ran before anything was touched: only these can regress.
+    #[serde(default)]
+    pub critical_before: Vec<String>,
 }
 
 impl Intent {
+    /// The store path that is to run.
+    #[must_use]
+    pub fn live(&self) -> &Utf8PathBuf {
+        match &self.specialisation {
+            Some(specialisation) => &specialisation.toplevel,
+            None => &self.toplevel,
+        }
+    }
+
+    /// The toplevel whose boot loader is to be set on the way back: what the profile had is what booted, whatever
+    /// ran.
+    #[must_use]
+    pub fn booted_before(&self) -> Option<&Utf8PathBuf> {
+        let ran = self.previous.as_ref().map(|previous| &previous.toplevel);
+        self.previous_profile_target.as_ref().or(ran)
+    }
+
     /// The secrets generation of one side, and what secrets it is of, as JSON.
     #[must_use]
     pub fn secrets_of(&self, side: Side) -> (Option<u64>, Option<&str>) {

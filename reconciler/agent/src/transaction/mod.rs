@@ -15,10 +15,10 @@ mod tests;
 
 /// What an agent has to know to finish or undo what another version journaled. Counted up with every state, event or
 /// failure that is new.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 pub use carry::{Carrier, CarryError, Ended, advance, carry};
 pub use failure::{Failure, Health};
-pub use intent::{Intent, Previous, RunningUnit, Side};
-pub use state::{Activation, Event, Reach, Restart, State, Way};
-pub use step::{Effect, IllegalStep, effect, step};
+pub use intent::{Approach, Intent, Previous, RunningUnit, Side, Specialisation};
+pub use state::{Activation, Event, Reach, Restart, Staging, State, Way};
+pub use step::{Effect, IllegalStep, STAGE, effect, step};

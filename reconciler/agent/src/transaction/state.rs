@@ -15,6 +15,18 @@ pub enum Reach {
     Toplevel,
     /// The profile may point at it, and the boot default too.
     Profile,
+    /// The profile and the boot default alone: what runs was never touched.
+    BootDefault,
+}
+
+/// How far a toplevel that only a boot reaches was made the boot default, when the machine was started anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Staging {
+    /// It was, and was seen to be.
+    Complete,
+    /// The machine went down in the middle of it.
+    CutOff,
 }
 
 /// The way back: why, and how far the way forth had gone.
@@ -28,6 +40,10 @@ pub struct Way {
     /// the same, and a person is told.
     #[serde(default)]
     pub secrets_lost: Option<Failure>,
+    /// Why what ran before could not be activated again, where profile and boot default are set back all the same:
+    /// a boot reaches it then.
+    #[serde(default)]
+    pub return_failed: Option<Failure>,
     /// The units to restart that ran when the old secrets were in force again.
     #[serde(default)]
     pub running: Vec<RunningUnit>,
@@ -88,6 +104,30 @@ pub enum State {
         health: Health,
         /// The profile's new generation.
         profile: Option<u64>,
+    },
+    /// Only a boot reaches it. The profile is being set; what runs is left alone.
+    StagingProfile,
+    /// The boot default is being set.
+    StagingBoot {
+        /// The profile's new generation.
+        profile: Option<u64>,
+    },
+    /// Whether the boot loader has its entry is being looked at.
+    VerifyingStaged {
+        /// The profile's new generation.
+        profile: Option<u64>,
+    },
+    /// It is what boots next, and a reboot is waited for.
+    Staged {
+        /// The profile's new generation.
+        profile: Option<u64>,
+        /// Whether the boot loader was seen to have it.
+        boot: BootEntry,
+    },
+    /// The machine was started anew. What it booted is being looked at.
+    Arriving {
+        /// How far the boot default had been set.
+        staging: Staging,
     },
     /// Done: this is the machine's generation.
     Committed {
@@ -159,6 +199,8 @@ pub enum Event {
     Restarted(Restart),
     /// Nobody confirmed it in time; the limit in seconds.
     Unconfirmed(u64),
+    /// Another toplevel is to take the place of one that waits for a reboot.
+    Superseded,
 }
 
 /// An activation's end, journaled.
@@ -197,6 +239,11 @@ impl State {
             State::SettingProfile { .. } => "setting-profile",
             State::SettingBoot { .. } => "setting-boot",
             State::VerifyingBoot { .. } => "verifying-boot",
+            State::StagingProfile => "staging-profile",
+            State::StagingBoot { .. } => "staging-boot",
+            State::VerifyingStaged { .. } => "verifying-staged",
+            State::Staged { .. } => "staged",
+            State::Arriving { .. } => "arriving",
             State::Committed { .. } => "committed",
             State::RestoringSecrets(_) => "restoring-secrets",
             State::Returning(_) => "returning",

@@ -3,7 +3,9 @@
 //! The state alone says what is to be done ([`effect`]), and every effect may be done twice: an agent that was
 //! killed goes on from the journaled state as if nothing had been.
 
-use super::{Activation, Event, Failure, Intent, Reach, Restart, RunningUnit, Side, State, Way};
+use super::{
+    Activation, Approach, Event, Failure, Intent, Reach, Restart, RunningUnit, Side, Staging, State, Way,
+};
 use crate::class::{Action, BootEntry, Surface};
 use camino::Utf8PathBuf;
 
@@ -34,8 +36,8 @@ pub enum Effect {
     Observe(Utf8PathBuf),
     /// Run the probes.
     Probe,
-    /// Set the profile to a store path.
-    SetProfile(Utf8PathBuf),
+    /// Set the profile to the new toplevel, while one side runs.
+    SetProfile(Side),
     /// Set the profile back to a generation, or to a path where that generation is gone.
     RestoreProfile {
         /// The generation before.
@@ -43,8 +45,10 @@ pub enum Effect {
         /// What it pointed at.
         target: Option<Utf8PathBuf>,
     },
-    /// Look whether the boot loader has an entry for the new toplevel.
-    ObserveBoot,
+    /// Look whether the boot loader has an entry for the new toplevel, while one side runs.
+    ObserveBoot(Side),
+    /// Nothing until the machine is started anew.
+    AwaitReboot,
     /// Nothing more.
     Finish,
 }
@@ -64,6 +68,9 @@ const ROUNDS: u8 = 2;
 /// The names of its steps, each time others: what was begun under a name is not begun again.
 const RETURN: [&str; 3] = ["return", "return-again", "return-once-more"];
 const RETURN_BOOT: [&str; 3] = ["return-boot", "return-boot-again", "return-boot-once-more"];
+
+/// The step that makes a toplevel the boot default while another one runs.
+pub const STAGE: &str = "stage";
 
 fn named(way: &Way, [first, second, third]: [&'static str; 3]) -> &'static str {
     match way.rounds {
@@ -92,8 +99,13 @@ pub fn effect(state: &State, intent: &Intent) -> Effect {
     match state {
         State::Intended => Effect::Begin,
         State::SwappingSecrets => Effect::PutSecretsInForce(Side::New),
-        State::Activating { .. } => activate(&intent.toplevel, Action::Test, "activate"),
-        State::Verifying { .. } => Effect::Observe(intent.toplevel.clone()),
+        State::Activating { .. } => match intent.approach {
+            Approach::Switch => activate(intent.live(), Action::Test, "activate"),
+            // It runs already. What a boot does not tell, as how its units are, this does.
+            Approach::Reboot { .. } => activate(intent.live(), Action::Test, "arrive"),
+        },
+        State::Verifying { .. } => Effect::Observe(intent.live().clone()),
+        State::Arriving { .. } => Effect::Observe(intent.toplevel.clone()),
         State::VerifyingReturn(_) => match &intent.previous {
             Some(previous) => Effect::Observe(previous.toplevel.clone()),
             None => Effect::Finish,
@@ -103,9 +115,13 @@ pub fn effect(state: &State, intent: &Intent) -> Effect {
             running: running.clone(),
         },
         State::Probing { .. } => Effect::Probe,
-        State::SettingProfile { .. } => Effect::SetProfile(intent.toplevel.clone()),
+        State::SettingProfile { .. } => Effect::SetProfile(Side::New),
+        State::StagingProfile => Effect::SetProfile(Side::Previous),
         State::SettingBoot { .. } => activate(&intent.toplevel, Action::Boot, "boot"),
-        State::VerifyingBoot { .. } => Effect::ObserveBoot,
+        State::StagingBoot { .. } => activate(&intent.toplevel, Action::Boot, STAGE),
+        State::VerifyingBoot { .. } => Effect::ObserveBoot(Side::New),
+        State::VerifyingStaged { .. } => Effect::ObserveBoot(Side::Previous),
+        State::Staged { .. } => Effect::AwaitReboot,
         State::RestoringSecrets(_) => Effect::PutSecretsInForce(Side::Previous),
         State::RestartingUnitsBack(way) => Effect::RestartUnits {
             side: Side::Previous,
@@ -116,7 +132,10 @@ pub fn effect(state: &State, intent: &Intent) -> Effect {
             generation: intent.previous_profile,
             target: intent.previous_profile_target.clone(),
         },
-        State::RestoringBoot(way) => previous(Action::Boot, named(way, RETURN_BOOT)),
+        State::RestoringBoot(way) => match intent.booted_before() {
+            Some(toplevel) => activate(toplevel, Action::Boot, named(way, RETURN_BOOT)),
+            None => Effect::Finish,
+        },
         State::Committed { .. } | State::Reverted(_) | State::RevertFailed { .. } => Effect::Finish,
     }
 }
@@ -124,19 +143,30 @@ pub fn effect(state: &State, intent: &Intent) -> Effect {
 /// Where an event leads from a state.
 pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, IllegalStep> {
     let surface = surface(intent);
-    let back = |failure, reach| {
-        Ok(State::RestoringSecrets(Way {
-            failure,
-            reach,
-            secrets_lost: None,
-            running: Vec::new(),
-            rounds: 0,
-        }))
+    let turned = |failure, reach| Way {
+        failure,
+        reach,
+        secrets_lost: None,
+        return_failed: None,
+        running: Vec::new(),
+        rounds: 0,
     };
+    let back = |failure, reach| {
+        let reach = match intent.approach {
+            Approach::Switch => reach,
+            // The boot default led to it before anything else did.
+            Approach::Reboot { .. } => Reach::Profile,
+        };
+        Ok(State::RestoringSecrets(turned(failure, reach)))
+    };
+    // Nothing at all was touched.
+    let give_up = |failure| Ok(State::RestoringSecrets(turned(failure, Reach::Secrets)));
+    // Neither secrets nor what runs were touched.
+    let unstage = |failure| Ok(State::RestoringProfile(turned(failure, Reach::BootDefault)));
     // Neither what ran before nor what was to run: somebody else's.
     let is_theirs = |found: &Option<Utf8PathBuf>| {
         found.as_ref().is_some_and(|found| {
-            *found != intent.toplevel
+            found != intent.live()
                 && intent
                     .previous
                     .as_ref()
@@ -162,16 +192,21 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             }
         }
     };
-    let back_again = |way: Way| match way.secrets_lost.clone() {
+    let back_again = |way: Way| match way.return_failed.clone().or_else(|| way.secrets_lost.clone()) {
         None => State::Reverted(way),
         Some(revert) => State::RevertFailed { way, revert },
     };
-    let after_return = |way: Way| {
-        if way.reach == Reach::Profile {
-            State::RestoringProfile(way)
-        } else {
-            back_again(way)
-        }
+    let after_return = |way: Way| match way.reach {
+        Reach::Profile | Reach::BootDefault => State::RestoringProfile(way),
+        Reach::Secrets | Reach::Toplevel => back_again(way),
+    };
+    // What boots next is set right in any case: where nothing else helps, a reboot does.
+    let not_returned = |way: Way, revert| match way.reach {
+        Reach::Profile => State::RestoringProfile(Way {
+            return_failed: Some(revert),
+            ..way
+        }),
+        _ => State::RevertFailed { way, revert },
     };
     let after_reactivation = |way: Way| {
         if intent.restart_units_back.is_empty() {
@@ -189,8 +224,40 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         },
     };
     match (state, event) {
-        (State::Intended, Event::Begun) => Ok(State::SwappingSecrets),
-        (State::Intended, Event::Failed(failure)) => back(failure, Reach::Secrets),
+        (State::Intended, Event::Begun) => Ok(match intent.approach {
+            Approach::Switch => State::SwappingSecrets,
+            Approach::Reboot { .. } => State::StagingProfile,
+        }),
+        (State::Intended, Event::Failed(failure)) => give_up(failure),
+        (State::StagingProfile, Event::ProfileSet(profile)) => Ok(State::StagingBoot { profile }),
+        (State::StagingProfile, Event::Failed(failure)) => unstage(failure),
+        (State::StagingBoot { profile }, Event::Activated(Activation::Live(_))) => {
+            Ok(State::VerifyingStaged { profile })
+        }
+        (
+            State::StagingBoot { .. } | State::VerifyingStaged { .. },
+            Event::Activated(Activation::Untouched(failure) | Activation::Broken(failure))
+            | Event::Failed(failure),
+        ) => unstage(boot_failure(failure)),
+        (State::VerifyingStaged { profile }, Event::BootObserved(boot)) => match missing(boot) {
+            None => Ok(State::Staged { profile, boot }),
+            Some(failure) => unstage(failure),
+        },
+        (State::Staged { .. }, Event::Superseded) => unstage(Failure::Superseded),
+        (State::Arriving { staging }, Event::Observed(found) | Event::Overwritten(found)) => {
+            // The boot loader knows nothing of a specialisation that is to run: it boots what has it.
+            if found.as_ref() == Some(&intent.toplevel) || found.as_ref() == Some(intent.live()) {
+                return Ok(State::SwappingSecrets);
+            }
+            let failure = match staging {
+                Staging::Complete => Failure::NotBooted {
+                    found: found.map(Utf8PathBuf::into_string),
+                },
+                Staging::CutOff => Failure::Rebooted,
+            };
+            // What runs is what somebody, or the loader's own fallback, chose to boot: it is left alone.
+            unstage(failure)
+        }
         (State::SwappingSecrets, Event::SecretsInForce(running)) => Ok(State::Activating { running }),
         (State::SwappingSecrets, Event::Failed(failure)) => back(failure, Reach::Secrets),
         (State::Activating { running }, Event::Activated(Activation::Live(health))) => {
@@ -213,7 +280,7 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
                 Event::Observed(found) => (found, Reach::Toplevel),
                 _ => (None, Reach::Toplevel),
             };
-            if found.as_ref() == Some(&intent.toplevel) {
+            if found.as_ref() == Some(intent.live()) {
                 return Ok(after_activation(health, running));
             }
             let theirs = is_theirs(&found);
@@ -251,14 +318,14 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             State::SettingBoot { .. },
             Event::Activated(Activation::Untouched(failure) | Activation::Broken(failure))
             | Event::Failed(failure),
-        ) => back(Failure::Boot(failure.to_string()), Reach::Profile),
-        (State::VerifyingBoot { health, profile }, Event::BootObserved(boot)) => match boot {
-            BootEntry::Verified | BootEntry::Unverified => Ok(State::Committed {
+        ) => back(boot_failure(failure), Reach::Profile),
+        (State::VerifyingBoot { health, profile }, Event::BootObserved(boot)) => match missing(boot) {
+            None => Ok(State::Committed {
                 health,
                 profile,
                 boot,
             }),
-            BootEntry::Missing => back(Failure::NoBootEntry, Reach::Profile),
+            Some(failure) => back(failure, Reach::Profile),
         },
 
         (State::RestoringSecrets(way), Event::SecretsInForce(running)) => {
@@ -298,14 +365,20 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             let revert = Failure::NotCurrent {
                 found: found.map(Utf8PathBuf::into_string),
             };
-            Ok(State::RevertFailed { way, revert })
+            Ok(not_returned(way, revert))
         }
         // The machine is back. A unit that does not come back with it is told, and keeps nothing else from it.
         (State::RestartingUnitsBack(way), Event::UnitsRestarted(_)) => Ok(after_return(way)),
-        (State::RestoringProfile(way), Event::ProfileSet(_)) => Ok(match &intent.previous {
+        (State::RestoringProfile(way), Event::ProfileSet(_)) => Ok(match intent.booted_before() {
             Some(_) if surface.has_boot_step() => State::RestoringBoot(way),
             _ => back_again(way),
         }),
+        // What runs was never touched, or could not be returned to: there is nothing to look at.
+        (State::RestoringBoot(way), Event::Activated(Activation::Live(_)))
+            if way.reach == Reach::BootDefault || way.return_failed.is_some() =>
+        {
+            Ok(back_again(way))
+        }
         // The last look: what was set back is what runs.
         (State::RestoringBoot(way), Event::Activated(Activation::Live(_))) => {
             Ok(State::VerifyingReturn(Way {
@@ -314,20 +387,37 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             }))
         }
         (
-            State::Returning(way) | State::RestoringProfile(way) | State::RestoringBoot(way),
+            State::Returning(way),
+            Event::Failed(revert)
+            | Event::Activated(Activation::Untouched(revert) | Activation::Broken(revert)),
+        ) => Ok(not_returned(way, revert)),
+        (
+            State::RestoringProfile(way) | State::RestoringBoot(way),
             Event::Failed(revert)
             | Event::Activated(Activation::Untouched(revert) | Activation::Broken(revert)),
         ) => Ok(State::RevertFailed { way, revert }),
 
         // Nothing had been touched, or everything has been said.
-        (State::Intended, Event::Restarted(_)) => back(Failure::Lost, Reach::Secrets),
+        (State::Intended, Event::Restarted(_)) => give_up(Failure::Lost),
         (
             state @ (State::Committed { .. } | State::Reverted(_) | State::RevertFailed { .. }),
             Event::Restarted(_),
         ) => Ok(state),
         // The machine kept running: whatever was being done is done again or waited for.
         (state, Event::Restarted(Restart::SameBoot)) => Ok(state),
-        // A new boot during the trial: on NixOS the boot default was still the old system.
+        // What it waited for. Where it was cut off, the boot tells how far it had come.
+        (State::Staged { .. }, Event::Restarted(Restart::OtherBoot)) => Ok(State::Arriving {
+            staging: Staging::Complete,
+        }),
+        (
+            State::StagingProfile | State::StagingBoot { .. } | State::VerifyingStaged { .. },
+            Event::Restarted(Restart::OtherBoot),
+        ) => Ok(State::Arriving {
+            staging: Staging::CutOff,
+        }),
+        (state @ State::Arriving { .. }, Event::Restarted(Restart::OtherBoot)) => Ok(state),
+        // A new boot during the trial: on NixOS the boot default was still the old system, unless only a boot
+        // reaches the new one; then one is enough.
         (
             State::SwappingSecrets
             | State::Activating { .. }
@@ -351,12 +441,24 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             | State::RestoringBoot(way),
             Event::Restarted(Restart::OtherBoot),
         ) => Ok(State::RestoringSecrets(Way {
-            reach: way.reach.max(Reach::Toplevel),
+            reach: match way.reach {
+                Reach::Secrets | Reach::Toplevel => Reach::Toplevel,
+                Reach::Profile | Reach::BootDefault => Reach::Profile,
+            },
+            return_failed: None,
             ..way
         })),
         // The agent that began it is gone: it is undone as far as it went. What is on its way back goes on.
-        (State::Intended | State::SwappingSecrets, Event::Unconfirmed(limit)) => {
+        (State::Intended, Event::Unconfirmed(limit)) => give_up(Failure::Unconfirmed(limit)),
+        (State::SwappingSecrets, Event::Unconfirmed(limit)) => {
             back(Failure::Unconfirmed(limit), Reach::Secrets)
+        }
+        (
+            State::StagingProfile | State::StagingBoot { .. } | State::VerifyingStaged { .. },
+            Event::Unconfirmed(limit),
+        ) => unstage(Failure::Unconfirmed(limit)),
+        (State::Arriving { .. }, Event::Unconfirmed(limit)) => {
+            back(Failure::Unconfirmed(limit), Reach::Profile)
         }
         (
             State::Activating { .. }
@@ -371,5 +473,22 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         ) => back(Failure::Unconfirmed(limit), Reach::Profile),
         (state, Event::Unconfirmed(_)) => Ok(state),
         (state, event) => Err(IllegalStep { state, event }),
+    }
+}
+
+/// Why a boot loader's step failed.
+fn boot_failure(failure: Failure) -> Failure {
+    match failure {
+        Failure::BootFull | Failure::SwitchNeverEnded(_) | Failure::Overtaken { .. } => failure,
+        other => Failure::Boot(other.to_string()),
+    }
+}
+
+/// What the boot loader lacks.
+fn missing(boot: BootEntry) -> Option<Failure> {
+    match boot {
+        BootEntry::Verified | BootEntry::Unverified => None,
+        BootEntry::Missing => Some(Failure::NoBootEntry),
+        BootEntry::Incomplete => Some(Failure::BootFiles),
     }
 }

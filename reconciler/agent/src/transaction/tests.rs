@@ -1,10 +1,12 @@
 //! The transaction's state machine: its whole way forth, every way back, and no third end.
 
-use super::fake::{FAULTS, FakeHost, Fault, NEW, OLD, ended, intent, run};
+use super::fake::{FAULTS, FakeHost, Fault, NEW, OLD, by_reboot, ended, intent, rebooted, run};
 use super::{Activation, Effect, Event, Failure, Health, Intent, Restart, State, effect, step};
 use crate::class::{Action, BootEntry, Class};
 use camino::Utf8PathBuf;
 use proptest::prelude::*;
+
+mod staging;
 
 #[test]
 fn without_a_fault_it_commits_and_the_boot_default_comes_last() {
@@ -238,11 +240,11 @@ fn somebody_elses_switch_in_between_ends_on_the_whole_old_or_new_system() {
                 // As the carrier looks before it sets anything.
                 let ours = host.current.as_ref() == Some(&intent.toplevel);
                 let next = effect(&state, &intent);
-                seen |= matches!(next, Effect::Observe(_) | Effect::ObserveBoot);
+                seen |= matches!(next, Effect::Observe(_) | Effect::ObserveBoot(_));
                 let sets = matches!(
                     next,
                     Effect::SetProfile(_)
-                        | Effect::ObserveBoot
+                        | Effect::ObserveBoot(_)
                         | Effect::Activate {
                             action: Action::Boot,
                             step: "boot",
@@ -287,8 +289,13 @@ proptest! {
         crashes in prop::collection::vec((0_u8..14, any::<bool>(), any::<bool>()), 0..4),
         deadman in prop::option::of(0_u8..14),
         restarted_by_activation in any::<bool>(),
+        reboots in any::<bool>(),
     ) {
-        let intent = intent(class, Some(OLD));
+        let intent = if reboots && class == Class::Nixos {
+            by_reboot()
+        } else {
+            intent(class, Some(OLD))
+        };
         let mut host = FakeHost::new(fault);
         host.restarted_by_activation = restarted_by_activation;
         let mut state = State::Intended;
@@ -317,6 +324,11 @@ proptest! {
                 state = step(state, Event::Restarted(restart), &intent).unwrap();
                 next = crashes.next();
                 since = 0;
+                continue;
+            }
+            if matches!(state, State::Staged { .. }) {
+                host.reboot(class);
+                state = rebooted(state, &intent);
                 continue;
             }
             let event = host.perform(effect(&state, &intent));

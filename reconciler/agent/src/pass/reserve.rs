@@ -1,0 +1,50 @@
+//! Room on the disk that an activation cannot take away: with it a transaction is written down to its end, however
+//! full the disk is by then.
+
+use super::World;
+use crate::durable::{self, DurableError, Lasting};
+use camino::Utf8PathBuf;
+use std::hash::{BuildHasher, RandomState};
+use unix::sys::statvfs::statvfs;
+use unix::unistd::geteuid;
+
+/// How much is kept: far more than a transaction writes, in bytes.
+const SIZE: usize = 1 << 20;
+/// A disk with less than this is full, in bytes.
+const FULL: u64 = 256 << 10;
+
+fn file(world: &World) -> Utf8PathBuf {
+    world.settings.paths.state.join("reserve")
+}
+
+/// Sees to it that the room is there. An error means that the disk is full already.
+pub(super) fn keep(world: &World) -> Result<(), DurableError> {
+    let path = file(world);
+    if path.metadata().is_ok_and(|found| found.len() == SIZE as u64) {
+        return Ok(());
+    }
+    // A file system that compresses would keep no room for zeros.
+    let noise = RandomState::new();
+    let bytes: Vec<u8> = (0..SIZE / 8)
+        .flat_map(|at| noise.hash_one(at).to_ne_bytes())
+        .collect();
+    durable::replace(&path, &bytes, 0o600, Lasting::Power)
+}
+
+/// Gives the room up.
+pub(super) fn release(world: &World) {
+    // What is not there takes no room either.
+    let _ = std::fs::remove_file(file(world));
+}
+
+/// Whether the disk of the state has no room left, the reserve apart.
+pub(super) fn is_full(world: &World) -> bool {
+    statvfs(world.settings.paths.state.as_std_path()).is_ok_and(|space| {
+        let blocks = if geteuid().is_root() {
+            space.blocks_free()
+        } else {
+            space.blocks_available()
+        };
+        u64::from(blocks).saturating_mul(u64::from(space.fragment_size())) < FULL
+    })
+}
