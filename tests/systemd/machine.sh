@@ -190,6 +190,25 @@ UNIT
 has_read() { on cat "/var/lib/$1-read" | tr '\n' ' '; }
 is_read() { [ "$(has_read "$1")" = "$2" ]; }
 
+# staged MOTD: what was pushed with this motd waits for a reboot.
+staged() { ended held && status --arg subject "$1" '.staged.subject == $subject'; }
+has_motd() { [ "$(on cat /etc/motd)" = "$1" ]; }
+# policy TEXT: what the fleet's policy says besides.
+policy() {
+    printf '[policy]\n%s\n' "$1" >"$(at /srv/work)/reconciler.toml"
+}
+# lamp NAME PROGRAM: the unit NAME.service, which is on as long as it is not switched off, if PROGRAM succeeds.
+lamp() {
+    units=$(at /srv/work/machines/cinnabar)/etc/systemd/system
+    mkdir -p "$units"
+    printf '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=%s\n' "$2" >"$units/$1.service"
+}
+unlit() { rm -rf "$(at /srv/work/machines/cinnabar)/etc/systemd"; }
+# inhibitor VALUE: an implementation of D-Bus that forbids a switch to another.
+inhibitor() {
+    printf '{\n  "dbus-implementation": "%s"\n}\n' "$1" >"$(at /srv/work/machines/cinnabar)/switch-inhibitors"
+}
+
 # Hooks run when a toplevel is switched to, and not when the machine boots it.
 switching='[ -e /run/current-system ] || exit 0'
 # A hook that says that it is there, waits until it is let on, and is counted.

@@ -8,6 +8,7 @@
     reason = "helpers of tests fail their test"
 )]
 
+mod boot;
 mod build;
 mod check;
 mod converge;
@@ -21,6 +22,7 @@ mod evaluator;
 mod fetch;
 mod generate;
 mod home_manager;
+mod hostile;
 mod installing;
 mod keys;
 mod local;
@@ -33,6 +35,7 @@ mod reboot;
 mod refusal;
 mod rekey;
 mod remembered;
+mod retention;
 mod revert;
 mod rollback;
 mod sandbox;
@@ -40,6 +43,7 @@ mod secrets;
 mod service;
 mod sops_nix;
 mod sops_nix_calls;
+mod specialisation;
 mod surface;
 mod system_manager;
 

@@ -5,9 +5,9 @@
 
 use super::BootEntry;
 use crate::config::Paths;
+use crate::host;
 use camino::{Utf8Path, Utf8PathBuf};
 use std::os::unix::fs::MetadataExt;
-use unix::sys::statvfs::statvfs;
 
 /// Where the partition that the firmware reads is mounted, and the one beside it that holds the kernels.
 const MOUNTS: [&str; 3] = ["/boot", "/efi", "/boot/efi"];
@@ -99,7 +99,7 @@ pub(super) fn room(
     if mount.join("EFI/Linux").is_dir() {
         return Ok(());
     }
-    let Ok(space) = statvfs(folder.as_std_path()) else {
+    let Some(left) = host::free(&folder) else {
         return Ok(());
     };
     let wanted = parts(toplevel);
@@ -127,8 +127,7 @@ pub(super) fn room(
         })
         .map(|part| part.size)
         .sum();
-    let free =
-        u64::from(space.blocks_available()).saturating_mul(u64::from(space.fragment_size())) + reclaimable;
+    let free = left.saturating_add(reclaimable);
     if needed > free {
         return Err(NoRoom { mount, needed, free });
     }

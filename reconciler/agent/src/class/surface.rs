@@ -157,7 +157,7 @@ impl Surface {
     pub fn lock(self, paths: &Paths) -> Option<Utf8PathBuf> {
         match self {
             Surface::Nixos => Some(nixos::lock(paths)),
-            Surface::SystemManager | Surface::Custom => None,
+            Surface::Darwin | Surface::HomeManager | Surface::SystemManager | Surface::Custom => None,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::journal::{Journal, Pin};
 use crate::pass::{Cause, Ended, Insistence, Request};
 use crate::text;
 use jiff::Timestamp;
+use std::path::Path;
 
 pub(super) fn pin(context: &Context, options: &PinOptions) -> Result<Outcome, CliError> {
     let settings = context.settings()?;
@@ -21,8 +22,10 @@ pub(super) fn pin(context: &Context, options: &PinOptions) -> Result<Outcome, Cl
     }
     let oid = resolve(context, &settings, &options.revision)?;
     let mut journal = Journal::open(&settings.paths.journal())?;
+    // One whose toplevel was collected is built again from its commit.
     let generation = journal
         .generation_of(&oid.to_string())?
+        .filter(|generation| Path::new(&generation.record.toplevel).exists())
         .map(|generation| generation.number);
     set(
         context,
@@ -77,7 +80,8 @@ pub(super) fn set(
     journal.set_pin(&pin)?;
     let result = make(context, cause);
     let reached = match &result {
-        Ok(ended) => ended.outcome == Outcome::Converged,
+        // What waits for a reboot waits at the pin.
+        Ok(ended) => ended.outcome == Outcome::Converged || waits(journal, &pin)?,
         // The agent was stopped in the middle and goes on with it when it starts again.
         Err(CliError::Ask(AskError::Cut)) => true,
         Err(_) => false,
@@ -114,4 +118,10 @@ fn pass(context: &Context, cause: Cause) -> Result<Outcome, CliError> {
     let ended = make(context, cause)?;
     now::tell(context, &ended)?;
     Ok(ended.outcome)
+}
+
+/// Whether what a pin leads to is the boot default already.
+fn waits(journal: &Journal, pin: &Pin) -> Result<bool, CliError> {
+    let staged = journal.staged_transaction()?;
+    Ok(staged.is_some_and(|staged| staged.intent.revision == pin.revision))
 }

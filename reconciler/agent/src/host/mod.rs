@@ -8,6 +8,7 @@ mod linux;
 mod memory;
 mod person;
 mod service;
+mod space;
 mod systemctl;
 
 #[cfg(target_os = "macos")]
@@ -24,4 +25,5 @@ pub use linux::{
 pub use memory::keep_to_itself;
 pub use person::Person;
 pub use service::{SERVICE_FILES, agent_program};
+pub use space::free;
 pub use systemctl::{SystemctlError, UnitState, systemctl, unit_states};

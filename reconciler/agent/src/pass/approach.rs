@@ -84,7 +84,7 @@ pub(super) fn specialisation(
     match surface.specialisation(&wanted(world, policy, surface)?, toplevel) {
         Ok(chosen) => Ok(chosen),
         Err(missing) => {
-            report.note(format!("{missing}; the system itself is gone back to"));
+            report.note(format!("{missing}; the system itself runs"));
             Ok(None)
         }
     }

@@ -67,7 +67,7 @@ impl Carrier for HostCarrier<'_, '_> {
                     .set(&self.tools, &intent.toplevel)
                     .await
                 {
-                    Ok(number) => self.profile_set(intent, number, Some(&toplevel)).await,
+                    Ok(number) => self.profile_set(intent, number, Some(&intent.toplevel)).await,
                     Err(error) => Event::Failed(Failure::Profile(chain(&error))),
                 }
             }
@@ -488,7 +488,7 @@ fn surface(intent: &Intent) -> Surface {
 }
 
 /// The name of one of several commands of a step: the first has the step's own.
-fn step_name(step: &str, number: usize) -> String {
+pub(super) fn step_name(step: &str, number: usize) -> String {
     match number {
         0 => step.to_owned(),
         number => format!("{step}-{}", number.saturating_add(1)),

@@ -7,6 +7,7 @@ use super::approach::{approach, wanted};
 use super::change::{self, Outlook};
 use super::declare::{EVALUATION, declare, realised};
 use super::observe::surface_of;
+use super::policy::policy_at;
 use super::staged::{staged, unstage};
 use super::target::{About, Standing};
 use super::tidy::tidy;

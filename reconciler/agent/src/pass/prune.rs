@@ -181,7 +181,8 @@ mod tests {
             link(7, "b"),
         ];
         let (a, b, c) = ("/nix/store/a", "/nix/store/b", "/nix/store/c");
-        let table: [(Option<u64>, &[(Option<u64>, &str)], &[u64]); 5] = [
+        type Needed<'a> = &'a [(Option<u64>, &'a str)];
+        let table: [(Option<u64>, Needed<'_>, &[u64]); 5] = [
             // Kept are c, and b as the current one: of the agent's all others go.
             (Some(7), &[(Some(6), c), (Some(7), b)], &[1, 3, 4, 5]),
             // Of a toplevel with two links the recorded one and the newest stay.

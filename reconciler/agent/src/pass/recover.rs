@@ -1,6 +1,6 @@
 //! A transaction that the agent did not live to see the end of: finished or undone before anything else.
 
-use super::carrier::chain;
+use super::carrier::{chain, step_name};
 use super::policy::policy_at;
 use super::target::About;
 use super::transact::{CANDIDATE, finish, restarted};
@@ -79,14 +79,15 @@ pub(super) async fn undo(
             action,
             toplevel,
         } = effect(&record.state, &intent)
-        && let Some(invocation) =
-            Surface::of(intent.class).and_then(|surface| surface.invocation(&toplevel, action))
     {
         let folder = world.transaction_folder(id);
-        world
-            .launcher(policy.activation_timeout.get())
-            .cut_off(&folder, step, &invocation.unit)
-            .await;
+        let launcher = world.launcher(policy.activation_timeout.get());
+        let invocations = Surface::of(intent.class).invocations(&world.site(), &toplevel, action);
+        for (number, invocation) in invocations.iter().enumerate() {
+            launcher
+                .cut_off(&folder, &step_name(step, number), &invocation.unit)
+                .await;
+        }
     }
     report.done(format!(
         "{} was not confirmed within {limit} s",

@@ -3,10 +3,9 @@
 
 use super::World;
 use crate::durable::{self, DurableError, Lasting};
+use crate::host;
 use camino::Utf8PathBuf;
 use std::hash::{BuildHasher, RandomState};
-use unix::sys::statvfs::statvfs;
-use unix::unistd::geteuid;
 
 /// How much is kept: far more than a transaction writes, in bytes.
 const SIZE: usize = 1 << 20;
@@ -39,12 +38,5 @@ pub(super) fn release(world: &World) {
 
 /// Whether the disk of the state has no room left, the reserve apart.
 pub(super) fn is_full(world: &World) -> bool {
-    statvfs(world.settings.paths.state.as_std_path()).is_ok_and(|space| {
-        let blocks = if geteuid().is_root() {
-            space.blocks_free()
-        } else {
-            space.blocks_available()
-        };
-        u64::from(blocks).saturating_mul(u64::from(space.fragment_size())) < FULL
-    })
+    host::free(&world.settings.paths.state).is_some_and(|free| free < FULL)
 }

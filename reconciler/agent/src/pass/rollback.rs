@@ -125,10 +125,6 @@ pub(super) async fn pass(
             named(&id, &generation)
         ));
     }
-    if waits.is_some() {
-        let tools = world.tools()?;
-        unstage(world, tools, &policy, report).await?;
-    }
     let candidate = Candidate {
         revision: id.clone(),
         subject: generation.record.subject.clone(),

@@ -3,7 +3,7 @@
 use super::approach::{approach, critical};
 use super::carrier::HostCarrier;
 use super::restarts::{self, Restarts};
-use super::staged::staged;
+use super::staged::{staged, unstage};
 use super::{PassError, Phase, Reporter, World, deadman, homes, observe, probes, ready, reserve, secrets};
 use crate::activation::Launcher;
 use crate::class::{BootEntry, Surface};
@@ -50,6 +50,7 @@ pub(super) async fn activate(
     candidate: &Candidate,
     report: &mut Reporter<'_>,
 ) -> Result<Generation, PassError> {
+    unstage(world, tools.clone(), policy, report).await?;
     let surface = candidate.surface;
     ready::check(world, surface, &candidate.toplevel).await?;
     let seen = observe(&world.settings, surface);
