@@ -50,7 +50,8 @@ leave() {
 }
 trap leave EXIT
 trap 'exit 130' INT TERM
-chmod 755 "$home"
+# Whoever evaluates is another user, and has to get there.
+chmod 755 "$home" "$run"
 
 bold= dim= plain=
 if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then bold=$(printf '\033[1m') dim=$(printf '\033[2m') plain=$(printf '\033[0m'); fi
