@@ -90,7 +90,8 @@ mod tests {
                 .collect()
         };
         let all = list(["a", "b", "c", "d", "e", "f"], [true; 6]);
-        let table: [(&str, &[Generation], &[&str], &[u64]); 7] = [
+        type Case<'a> = (&'a str, &'a [Generation], &'a [&'a str], &'a [u64]);
+        let table: [Case<'_>; 7] = [
             ("keep_generations = 2", &all, &[], &[5, 6]),
             ("keep_generations = 4", &all, &["f"], &[3, 4, 5, 6]),
             ("keep_generations = 9", &all, &[], &[1, 2, 3, 4, 5, 6]),
