@@ -29,6 +29,7 @@ age age
 jq jq
 bwrap bubblewrap
 busybox busybox-static
+faketime faketime
 unshare util-linux
 setpriv util-linux
 pgrep procps

@@ -171,6 +171,53 @@ fn exit_code_11_is_another_switch() {
     assert_eq!(stage.host.motd(), "bad");
 }
 
+/// A person's own tool takes the lock as soon as the activation has let go of it.
+const BETWEEN: &str = "lock=\"$RECONCILER_ROOT/run/nixos/switch-to-configuration.lock\"
+setsid sh -c \"exec 9<\\\"$lock\\\"; flock 9; touch '$RECONCILER_ROOT/theirs'; while [ -e '$RECONCILER_ROOT/theirs' ]; do sleep 0.02; done\" \\
+  9>&- </dev/null >/dev/null 2>&1 &
+";
+
+#[test]
+fn a_switch_by_hand_in_the_middle_is_waited_for() {
+    let stage = Stage::new();
+    stage.push_bad(|fleet| fleet.fault("cinnabar", "hook", BETWEEN));
+    let profile = stage.store.profile("system");
+    let agent = stage.host.agent();
+    agent.until("it says that it waits", || {
+        agent
+            .log()
+            .contains("another switch-to-configuration is running: waiting for its end, at most 30 min")
+    });
+    assert!(stage.host.path("theirs").exists());
+    assert_eq!(stage.store.profile("system"), profile);
+    std::fs::remove_file(stage.host.path("theirs")).unwrap();
+    agent.until("it is finished", || stage.host.status()["sync"] == "synced");
+    assert_eq!(stage.host.motd(), "bad");
+    assert_ne!(stage.store.profile("system"), profile);
+    assert_eq!(agent.terminate(), Some(0));
+}
+
+#[test]
+fn a_switch_by_hand_that_never_ends() {
+    let mut stage = Stage::new();
+    stage.host.set("policy.activation_timeout", "\"7s\"");
+    let before = stage.host.picture(&stage.store).without_activations();
+    stage.push_bad(|fleet| fleet.fault("cinnabar", "hook", BETWEEN));
+    let ended = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| stage.host.run(&["now"]));
+        // It holds the way back up as well, as long as that may take.
+        reconciler_tests::eventually("they hold the lock", || stage.host.path("theirs").exists());
+        std::thread::sleep(std::time::Duration::from_secs(8));
+        std::fs::remove_file(stage.host.path("theirs")).unwrap();
+        asking.join().unwrap()
+    });
+    ended.ended(75).says("did not end within 7 s");
+    assert_eq!(stage.host.picture(&stage.store).without_activations(), before);
+    assert_eq!(stage.host.status()["quarantine"], Value::Array(Vec::new()));
+    stage.host.now(0);
+    assert_eq!(stage.host.motd(), "bad");
+}
+
 #[test]
 fn exit_code_134() {
     Stage::new().reverts("exit code 134", |fleet| {

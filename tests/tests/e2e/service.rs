@@ -152,41 +152,6 @@ fn a_switch_by_hand_is_waited_for() {
 }
 
 #[test]
-fn a_switch_by_hand_in_the_middle_is_waited_for() {
-    let stage = Stage::new();
-    // After the activation it waits until somebody lets it go on.
-    let probe = r#"
-[policy.probes.slow]
-timeout = "60s"
-command = ["/bin/sh", "-c", """
-[ ! -e $RECONCILER_ROOT/armed ] || touch $RECONCILER_ROOT/probing
-while [ -e $RECONCILER_ROOT/armed ] && [ ! -e $RECONCILER_ROOT/go ]; do sleep 0.02; done
-"""]
-"#;
-    stage.fleet.write("reconciler.toml", probe);
-    stage.fleet.motd("cinnabar", "second");
-    stage
-        .fleet
-        .fault("cinnabar", "hook", "touch \"$RECONCILER_ROOT/armed\"\n");
-    stage.fleet.publish("second");
-    stage
-        .agent
-        .until("the probe runs", || stage.host.path("probing").exists());
-    let lock = File::open(stage.host.path("run/nixos/switch-to-configuration.lock")).unwrap();
-    lock.lock().unwrap();
-    File::create_new(stage.host.path("go")).unwrap();
-    stage.agent.until("the agent waits for the other switch", || {
-        stage.agent.log().contains("waiting for its end")
-    });
-    // Nothing more is done meanwhile.
-    assert_eq!(stage.store.profile_generations("system"), 1);
-    lock.unlock().unwrap();
-    stage.synced();
-    assert_eq!(stage.host.motd(), "second");
-    assert_eq!(stage.store.profile_generations("system"), 2);
-}
-
-#[test]
 fn an_activation_is_not_interrupted_and_only_the_newest_commit_follows() {
     let stage = Stage::new();
     let waiting = "echo \"${0%/fault/hook}\" >>\"$RECONCILER_ROOT/activations\"
