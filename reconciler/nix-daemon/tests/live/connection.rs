@@ -9,6 +9,8 @@ use nix_daemon_client::{
     Trust,
 };
 
+use tokio::net::UnixSocket;
+
 use crate::daemon::Daemon;
 
 #[tokio::test]
@@ -55,7 +57,9 @@ async fn sockets_nobody_serves() {
     assert!(matches!(error, ConnectError::Missing { .. }), "{error:?}");
 
     let dead = folder.path().join("dead");
-    drop(UnixListener::bind(&dead).unwrap());
+    // Bound, and never listened on: a listener that is closed may live on for a moment in what another test starts.
+    let unserved = UnixSocket::new_stream().unwrap();
+    unserved.bind(&dead).unwrap();
     let error = Client::connect(&dead, &options).await.unwrap_err();
     assert!(matches!(error, ConnectError::Refused { .. }), "{error:?}");
 
