@@ -3,6 +3,8 @@
 # project's folder.
 
 on() { "$host" run "$dir" "$@"; }
+# The agent, by the name under which it can be asked.
+program=reconcile
 at() { echo "$("$host" path "$dir")$1"; }
 
 # --- Asking -----------------------------------------------------------------------------------------------
@@ -17,9 +19,9 @@ said() {
     on journalctl --no-pager -o cat "$since" "$@" | grep -q -e "$pattern"
 }
 # status FILTER, history FILTER: what the agent tells, by a filter of jq that holds.
-status() { on reconcile status --json | jq -e "$@" >/dev/null; }
-history() { on reconcile history --json | jq -e "$@" >/dev/null; }
-activations() { on reconcile history --json | jq length; }
+status() { told=$(on "$program" status --json) && echo "$told" | jq -e "$@" >/dev/null; }
+history() { told=$(on "$program" history --json) && echo "$told" | jq -e "$@" >/dev/null; }
+activations() { on "$program" history --json -n 1000 | jq length; }
 current() { on readlink /run/current-system; }
 lines() { on sh -c "cat $1 2>/dev/null | wc -l"; }
 # ended OUTCOME: the last pass dealt with the fleet's head, and so.
@@ -42,8 +44,8 @@ power_cut() {
 }
 explain() {
     on journalctl --no-pager -o short-monotonic "$since" | tail -n 80
-    on reconcile status 2>&1
-    on reconcile history 2>&1 | head -n 6
+    on "$program" status 2>&1
+    on "$program" history 2>&1 | head -n 6
 }
 
 # --- The fleet --------------------------------------------------------------------------------------------

@@ -219,6 +219,8 @@ fn polls_without_a_change_cost_nothing() {
     let host = Host::new(&store, &fleet, "cinnabar");
     let agent = host.agent();
     synced(&agent, &host, &fleet.head());
+    // The first look for drift is due now, and leaves what it saw; the next one is in an hour.
+    host.run(&["drift"]).ended(0);
     let picture = host.picture(&store);
     let uses = host.nix_uses();
     let last_pass = host.status()["last_pass"].clone();

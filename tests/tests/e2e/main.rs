@@ -19,7 +19,6 @@ mod deadman;
 mod drift;
 mod evaluate;
 mod evaluator;
-mod faults;
 mod fetch;
 mod generate;
 mod home_manager;

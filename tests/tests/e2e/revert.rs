@@ -198,27 +198,6 @@ fn a_switch_by_hand_in_the_middle_is_waited_for() {
 }
 
 #[test]
-fn a_switch_by_hand_that_never_ends() {
-    let mut stage = Stage::new();
-    stage.host.set("policy.activation_timeout", "\"7s\"");
-    let before = stage.host.picture(&stage.store).without_activations();
-    stage.push_bad(|fleet| fleet.fault("cinnabar", "hook", BETWEEN));
-    let ended = std::thread::scope(|scope| {
-        let asking = scope.spawn(|| stage.host.run(&["now"]));
-        // It holds the way back up as well, as long as that may take.
-        reconciler_tests::eventually("they hold the lock", || stage.host.path("theirs").exists());
-        std::thread::sleep(std::time::Duration::from_secs(8));
-        std::fs::remove_file(stage.host.path("theirs")).unwrap();
-        asking.join().unwrap()
-    });
-    ended.ended(75).says("did not end within 7 s");
-    assert_eq!(stage.host.picture(&stage.store).without_activations(), before);
-    assert_eq!(stage.host.status()["quarantine"], Value::Array(Vec::new()));
-    stage.host.now(0);
-    assert_eq!(stage.host.motd(), "bad");
-}
-
-#[test]
 fn exit_code_134() {
     Stage::new().reverts("exit code 134", |fleet| {
         fleet.fault("cinnabar", "activate-exit", "134");

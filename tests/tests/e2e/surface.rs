@@ -29,6 +29,7 @@ fn status_has_its_shape_before_and_after_the_first_pass() {
         "pin",
         "quarantine",
         "reboot",
+        "staged",
         "sync",
         "version",
     ];

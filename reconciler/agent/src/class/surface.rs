@@ -275,6 +275,12 @@ impl Surface {
         matches!(self, Surface::Nixos | Surface::Darwin | Surface::HomeManager)
     }
 
+    /// Whether what runs is one toplevel, the old one, the new one or somebody else's, and not in parts.
+    #[must_use]
+    pub fn runs_as_one(self) -> bool {
+        self != Surface::HomeManager
+    }
+
     /// Whether it is the boot loader that decides what runs after a reboot.
     #[must_use]
     pub fn has_boot_step(self) -> bool {

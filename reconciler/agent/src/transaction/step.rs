@@ -166,7 +166,8 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
     // Neither what ran before nor what was to run: somebody else's.
     let is_theirs = |found: &Option<Utf8PathBuf>| {
         found.as_ref().is_some_and(|found| {
-            found != intent.live()
+            surface.runs_as_one()
+                && found != intent.live()
                 && intent
                     .previous
                     .as_ref()
@@ -398,7 +399,7 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         ) => Ok(State::RevertFailed { way, revert }),
 
         // Nothing had been touched, or everything has been said.
-        (State::Intended, Event::Restarted(_)) => give_up(Failure::Lost),
+        (State::Intended, Event::Restarted(Restart::OtherBoot)) => give_up(Failure::Lost),
         (
             state @ (State::Committed { .. } | State::Reverted(_) | State::RevertFailed { .. }),
             Event::Restarted(_),
