@@ -143,8 +143,9 @@ pub(crate) async fn greet(
         // The reserved space.
         let mut rest = Encoder::default();
         rest.u64(0);
-        write_all(sink, rest.as_slice(), patience).await?;
-        reader.strings().await?;
+        let (said, features) = tokio::join!(write_all(sink, rest.as_slice(), patience), reader.strings());
+        features?;
+        said?;
     }
     let daemon = if version.minor >= DAEMON_VERSION_SINCE {
         Some(reader.plain().await?)
