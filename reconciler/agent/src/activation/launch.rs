@@ -402,3 +402,11 @@ async fn left(files: &Files, handle: &Handle) {
         pause = (pause * 2).min(handle.pause());
     }
 }
+/// The name of one of several commands of a step: the first has the step's own.
+#[must_use]
+pub fn step_name(step: &str, number: usize) -> String {
+    match number {
+        0 => step.to_owned(),
+        number => format!("{step}-{}", number.saturating_add(1)),
+    }
+}

@@ -20,7 +20,7 @@ mod unit;
 
 pub use critical::Watch;
 pub use files::PrepareError;
-pub use launch::{End, LaunchError, Launcher};
+pub use launch::{End, LaunchError, Launcher, step_name};
 pub use restart::Restarter;
 pub use result::{ResultError, parse};
 pub use runner::{RunnerError, run as serve_runner};

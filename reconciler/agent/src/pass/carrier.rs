@@ -2,7 +2,7 @@
 
 use super::approach::watch;
 use super::{Phase, Reporter, World, deadman, in_force, probes, reserve, secrets};
-use crate::activation::{End, Launcher, Restarter};
+use crate::activation::{End, Launcher, Restarter, step_name};
 use crate::class::{Action, Amiss, Invocation, Judgement, Surface, Weight};
 use crate::durable::DurableError;
 use crate::host;
@@ -485,14 +485,6 @@ fn patience(policy: &Policy, intent: &Intent) -> Policy {
 
 fn surface(intent: &Intent) -> Surface {
     Surface::of(intent.class)
-}
-
-/// The name of one of several commands of a step: the first has the step's own.
-pub(super) fn step_name(step: &str, number: usize) -> String {
-    match number {
-        0 => step.to_owned(),
-        number => format!("{step}-{}", number.saturating_add(1)),
-    }
 }
 
 fn passed(number: usize) -> String {

@@ -12,6 +12,7 @@ mod drift;
 mod error;
 mod evaluate;
 mod gates;
+mod hint;
 mod homes;
 mod in_force;
 mod manifests;

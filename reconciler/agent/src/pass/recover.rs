@@ -1,10 +1,11 @@
 //! A transaction that the agent did not live to see the end of: finished or undone before anything else.
 
-use super::carrier::{chain, step_name};
+use super::carrier::chain;
 use super::policy::policy_at;
 use super::target::About;
 use super::transact::{CANDIDATE, finish, restarted};
 use super::{PassError, Phase, Reporter, World, deadman};
+use crate::activation::step_name;
 use crate::class::Surface;
 use crate::journal::{Generation, TransactionRecord};
 use crate::text;
