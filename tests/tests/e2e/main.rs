@@ -19,6 +19,7 @@ mod deadman;
 mod drift;
 mod evaluate;
 mod evaluator;
+mod faults;
 mod fetch;
 mod generate;
 mod home_manager;
