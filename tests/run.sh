@@ -17,12 +17,13 @@
 #   deny       advisories, licences and sources of the dependencies (cargo-deny)
 #   house      the project's own rules for its files
 #
-# Only when it is asked for by name, since it takes long and some 4 GB of disk:
+# Only when they are asked for by name, since they take long:
 #
-#   darwin     the workspace is compiled and linked for Apple silicon (tests/darwin/cross; root)
+#   darwin     the workspace is compiled and linked for Apple silicon, in 4 GB of disk (tests/darwin/cross; root)
+#   soak       kills and power cuts at random, SOAK_ROUNDS of them, 200 by default (tests/systemd/soak; root)
 #
 # Variables: CARGO_TARGET_DIR; RECONCILE_TEST_TOOLS, the folder with sops, which is built there if missing;
-# FUZZ_SECONDS.
+# FUZZ_SECONDS; SOAK_ROUNDS.
 set -eu
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
@@ -42,7 +43,7 @@ target=${CARGO_TARGET_DIR:-target}
 debug=$(realpath -m "$target")/debug
 
 known="fmt clippy unit daemons e2e systemd demo doc fuzz property deny house"
-optional="darwin"
+optional="darwin soak"
 for name; do
     case " $known $optional " in
     *" $name "*) ;;

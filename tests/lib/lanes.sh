@@ -70,13 +70,24 @@ lane_daemons() {
     [ -n "$tried" ] || skip "no other Nix can be had here"
 }
 
-lane_systemd() {
+# on_a_host SECONDS SCRIPT [ARGUMENT…]: a script that starts a host with a systemd.
+on_a_host() {
     can_be_root || skip "only root can start a host with a systemd of its own, and there is no sudo"
     built
-    set --
-    [ "$(id -u)" = 0 ] || set -- sudo --preserve-env=RECONCILE_BIN,SEAL_BIN
     export RECONCILE_BIN="$debug/reconcile" SEAL_BIN="$debug/examples/seal"
-    limited "$@" tests/systemd/run
+    limit=$1
+    shift
+    [ "$(id -u)" = 0 ] || set -- sudo --preserve-env=RECONCILE_BIN,SEAL_BIN "$@"
+    timeout -k 30 "$limit" "$@"
+}
+
+lane_systemd() {
+    on_a_host 1200 tests/systemd/run
+    on_a_host 600 tests/systemd/classes
+}
+
+lane_soak() {
+    on_a_host 7200 tests/systemd/soak "${SOAK_ROUNDS:-200}"
 }
 
 lane_demo() {

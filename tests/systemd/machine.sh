@@ -1,11 +1,8 @@
 # The machine cinnabar of the example fleet on a host of ./host: its installation, its repository, and what can
-# be asked of it. Whoever sources this sets $host (the command) and $dir (the host), and stands in the
-# project's folder.
+# be asked of it. Whoever sources this has sourced begin.sh.
 
-on() { "$host" run "$dir" "$@"; }
 # The agent, by the name under which it can be asked.
 program=reconcile
-at() { echo "$("$host" path "$dir")$1"; }
 
 # --- Asking -----------------------------------------------------------------------------------------------
 
@@ -61,14 +58,15 @@ make_fleet() {
     git_of_admin init -q -b main
     git_of_admin remote add origin /srv/fleet.git
 }
-# push MOTD [HOOK]: cinnabar with this motd, and with this script in the middle of its activation.
+# push MOTD [HOOK]: cinnabar with this motd, and with this script in the middle of its activation; or with TEXT as that
+# file of its faults: push MOTD TEXT FAULT.
 push() {
     machine=$(at /srv/work/machines/cinnabar)
     rm -rf "$machine/fault"
     echo "$1" >"$machine/etc/motd"
     if [ $# -gt 1 ]; then
         mkdir "$machine/fault"
-        printf '%s\n' "$2" >"$machine/fault/hook"
+        printf '%s\n' "$2" >"$machine/fault/${3-hook}"
     fi
     git_of_admin add -A
     git_of_admin commit -qm "$1"

@@ -12,7 +12,7 @@ pub struct Site<'a> {
     pub nix: &'a NixSettings,
     /// Where commands are looked for.
     pub folders: &'a [PathBuf],
-    /// The agent's own binary.
+    /// The agent's own binary, by a path that whatever starts activations can find it at.
     pub binary: &'a Path,
 }
 

@@ -20,9 +20,11 @@ pub(super) fn run(context: &Context, options: &InitOptions) -> Result<Outcome, C
     // Checked before it is written: a configuration that cannot be read back helps nobody.
     let name = host::host_name().map_err(CliError::Host)?;
     let fragment = config::parse(file, &page).map_err(UnusableConfig::Read)?;
-    let settings = Settings::resolve(fragment, &name).map_err(|source| UnusableConfig::Settings {
-        file: file.clone(),
-        source,
+    let settings = Settings::resolve(config::with_known_hosts(fragment), &name).map_err(|source| {
+        UnusableConfig::Settings {
+            file: file.clone(),
+            source,
+        }
     })?;
     if let Some(folder) = file.parent()
         && !folder.exists()

@@ -82,7 +82,7 @@ pub const KEYS: &[Key] = &[
     key(
         "fleet.known_hosts",
         "list of paths",
-        "[\"/etc/ssh/ssh_known_hosts\", \"/root/.ssh/known_hosts\"]",
+        "`/etc/ssh/ssh_known_hosts`, and `.ssh/known_hosts` of the user that the agent runs as",
         "Host keys that `ssh://` accepts; those files that exist are read. There is no way to accept an unknown host.",
     ),
     key(

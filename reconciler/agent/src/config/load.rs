@@ -1,6 +1,8 @@
 //! Finding, reading and merging the configuration files.
 
+use super::settings::SYSTEM_KNOWN_HOSTS;
 use super::{Fragment, Settings, SettingsError};
+use crate::host::Person;
 use camino::{Utf8Path, Utf8PathBuf};
 use reconciler_policies::{DocumentError, document};
 use std::io;
@@ -54,11 +56,22 @@ pub enum UnusableConfig {
 
 /// Reads `file` and what lies beside it into settings; `host_name` is the machine's name unless one is set.
 pub fn read(file: &Utf8Path, host_name: &str) -> Result<Settings, UnusableConfig> {
-    let fragment = load(file)?;
-    Settings::resolve(fragment, host_name).map_err(|source| UnusableConfig::Settings {
+    Settings::resolve(with_known_hosts(load(file)?), host_name).map_err(|source| UnusableConfig::Settings {
         file: file.to_owned(),
         source,
     })
+}
+
+/// Where nothing is said of host keys, those count that the host knows, and those of the user that this runs as.
+pub fn with_known_hosts(mut fragment: Fragment) -> Fragment {
+    if let Some(fleet) = &mut fragment.fleet
+        && fleet.known_hosts.is_none()
+        && let Some(person) = Person::own(Utf8Path::new("/"))
+    {
+        let own = person.home.join(".ssh/known_hosts").into_string();
+        fleet.known_hosts = Some(vec![SYSTEM_KNOWN_HOSTS.to_owned(), own]);
+    }
+    fragment
 }
 
 /// Reads `file`, then `config.d/*.toml` beside it in the order of their names.

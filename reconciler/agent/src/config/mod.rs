@@ -10,7 +10,7 @@ mod settings;
 
 pub use fragment::Fragment;
 pub use keys::{KEYS, Key, reference};
-pub use load::{ConfigError, DEFAULT_FILE, UnusableConfig, load, parse, read};
+pub use load::{ConfigError, DEFAULT_FILE, UnusableConfig, load, parse, read, with_known_hosts};
 pub use settings::{
     Evaluate, Fleet, HistoryRule, Identity, NixSettings, Paths, Settings, SettingsError, SshAgent,
     folder_of_flake, host_name_is_usable,

@@ -223,6 +223,9 @@ impl Paths {
     }
 }
 
+/// Host keys that are known to everybody on the host.
+pub(super) const SYSTEM_KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
+
 impl Settings {
     /// What names this machine's entry in the fleet.
     #[must_use]
@@ -281,11 +284,7 @@ impl Settings {
             None | Some(true) => ImportFromDerivation::Allowed,
             Some(false) => ImportFromDerivation::Forbidden,
         };
-        let known_hosts = list(
-            "fleet.known_hosts",
-            fleet.known_hosts,
-            &["/etc/ssh/ssh_known_hosts", "/root/.ssh/known_hosts"],
-        )?;
+        let known_hosts = list("fleet.known_hosts", fleet.known_hosts, &[SYSTEM_KNOWN_HOSTS])?;
         // Inputs lie where the fleet does, more often than not.
         let credentials = InputCredentials {
             access_tokens: optional("nix.access_tokens_file", nix.access_tokens_file)?,

@@ -5,6 +5,7 @@
 //! copy of the running one, its configuration a copy, its deadline a time of the monotonic clock.
 
 use super::carrier::chain;
+use super::own_binary::{self, OwnBinaryError};
 use super::{World, probes};
 use crate::activation::LaunchError;
 use crate::class::Invocation;
@@ -15,7 +16,6 @@ use crate::process::{Command, Exit};
 use crate::transaction::{self, Intent};
 use camino::{Utf8Path, Utf8PathBuf};
 use reconciler_policies::Policy;
-use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 /// How long a program may take to say whether it can be a deadman.
@@ -28,9 +28,9 @@ const MACHINE: &str = "config.d/~machine.toml";
 /// There is no deadman.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DeadmanError {
-    /// The agent's own binary cannot be asked about.
-    #[error("cannot look at the running agent's binary")]
-    Binary(#[source] std::io::Error),
+    /// The agent's own binary is nowhere.
+    #[error(transparent)]
+    Binary(#[from] OwnBinaryError),
     /// A file of its could not be written.
     #[error(transparent)]
     Durable(#[from] DurableError),
@@ -164,9 +164,9 @@ async fn program(world: &World, intent: &Intent) -> Result<Utf8PathBuf, DeadmanE
     }
     if host::supervisor(&world.settings.paths.root) == Supervisor::Detached {
         // It runs from now on: whatever becomes of its file, it is there.
-        return running(world);
+        return Ok(own_binary::utf8(&world.binary)?.to_owned());
     }
-    let running = running(world)?;
+    let running = own_binary::utf8(&world.binary)?;
     let kept = match running.canonicalize_utf8() {
         Ok(path) if path.starts_with(&world.settings.nix.store) => {
             if let Some(name) = path
@@ -183,7 +183,7 @@ async fn program(world: &World, intent: &Intent) -> Result<Utf8PathBuf, DeadmanE
             path
         }
         // Where it came from it may be replaced at any time.
-        Ok(_) | Err(_) => copy(world, &running)?,
+        Ok(_) | Err(_) => own_binary::copy(running, &world.settings.paths.state)?,
     };
     if can(&kept).await {
         return Ok(kept);
@@ -194,33 +194,6 @@ async fn program(world: &World, intent: &Intent) -> Result<Utf8PathBuf, DeadmanE
         Ok(path) if can(&path).await => Ok(path),
         _ => Err(DeadmanError::NoProgram { tried }),
     }
-}
-
-fn running(world: &World) -> Result<Utf8PathBuf, DeadmanError> {
-    Utf8PathBuf::from_path_buf(world.binary.clone())
-        .map_err(|_| DeadmanError::Binary(std::io::ErrorKind::InvalidFilename.into()))
-}
-
-/// A copy in the agent's own folder, made once of each binary.
-fn copy(world: &World, running: &Utf8Path) -> Result<Utf8PathBuf, DeadmanError> {
-    let facts = running.metadata().map_err(DeadmanError::Binary)?;
-    let name = format!(
-        "reconcile-{:x}-{:x}-{:x}",
-        facts.ino(),
-        facts.mtime_nsec() ^ facts.mtime(),
-        facts.size()
-    );
-    let folder = world.settings.paths.state.join("deadman");
-    durable::folder(&folder, 0o700)?;
-    let kept = folder.join(&name);
-    if !kept.exists() {
-        for entry in folder.read_dir_utf8().into_iter().flatten().flatten() {
-            // One that still waits runs, whatever becomes of its file.
-            let _ = std::fs::remove_file(entry.path());
-        }
-        durable::copy(running, &kept, 0o500)?;
-    }
-    Ok(kept)
 }
 
 /// Whether a program can undo what this agent journals.

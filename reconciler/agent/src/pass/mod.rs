@@ -17,6 +17,7 @@ mod homes;
 mod in_force;
 mod manifests;
 mod observe;
+mod own_binary;
 mod policy;
 mod probe;
 mod probes;

@@ -1,6 +1,6 @@
 //! What a pass is given: settings, journal, source, host. Made once, at the start of the agent or of a command.
 
-use super::PassError;
+use super::{PassError, own_binary};
 use crate::activation::Launcher;
 use crate::class::Site;
 use crate::config::{HistoryRule, Settings};
@@ -74,6 +74,8 @@ pub struct World {
     pub boot_id: String,
     /// The agent's own binary, also after an upgrade replaced or collected it.
     pub binary: PathBuf,
+    /// The same by a path that other processes can start it from.
+    binary_path: PathBuf,
     /// The path that the agent was started by: another start may find another program there.
     pub program: PathBuf,
     /// Whom the fleet is evaluated as.
@@ -103,13 +105,15 @@ impl World {
             std::os::unix::fs::chown(&home, Some(account.uid), Some(account.gid))
                 .map_err(|source| WorldError::EvaluatorFolder { folder: home, source })?;
         }
+        let binary = match cfg!(target_os = "linux") {
+            true => "/proc/self/exe".into(),
+            false => std::env::current_exe().map_err(WorldError::Binary)?,
+        };
         Ok(World {
+            binary_path: own_binary::path(&binary, &paths.state),
+            binary,
             roots: Roots::open(&settings.nix.state, &settings.paths.state)?,
             boot_id: host::boot_id().map_err(HostError::BootId)?,
-            binary: match cfg!(target_os = "linux") {
-                true => "/proc/self/exe".into(),
-                false => std::env::current_exe().map_err(WorldError::Binary)?,
-            },
             program: std::env::current_exe().map_err(WorldError::Binary)?,
             config,
             settings,
@@ -129,7 +133,7 @@ impl World {
             paths: &self.settings.paths,
             nix: &self.settings.nix,
             folders: &self.environment.folders,
-            binary: &self.binary,
+            binary: &self.binary_path,
         }
     }
 

@@ -41,7 +41,7 @@ impl Default for SshSettings {
         Self {
             keys: Vec::new(),
             agent: None,
-            known_hosts: vec!["/etc/ssh/ssh_known_hosts".into(), "/root/.ssh/known_hosts".into()],
+            known_hosts: vec!["/etc/ssh/ssh_known_hosts".into()],
         }
     }
 }
