@@ -110,6 +110,15 @@ pub fn copy(from: &Utf8Path, path: &Utf8Path, mode: u32) -> Result<(), DurableEr
     put_in_place(&temporary, path, Lasting::Power)
 }
 
+/// Removes the file at `path`, in a way that outlives a power cut.
+pub fn remove(path: &Utf8Path) -> Result<(), DurableError> {
+    let removed = fs::remove_file(path).map_err(|source| DurableError::Write {
+        path: path.to_owned(),
+        source,
+    });
+    removed.and_then(|()| path.parent().map_or(Ok(()), sync_folder))
+}
+
 /// Replaces whatever is at `path` by a symbolic link to `target`, in one rename.
 pub fn replace_link(path: &Utf8Path, target: &Utf8Path) -> Result<(), DurableError> {
     let temporary = beside(path);

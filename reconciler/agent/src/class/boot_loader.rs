@@ -30,47 +30,58 @@ pub struct NoRoom {
     pub free: u64,
 }
 
-/// Whether the default of a known loader is `toplevel`, whole.
+/// Whether the default of a known loader is `toplevel`, whole. Files of a loader that the machine had before may lie
+/// beside those of the one that it has: they name nothing new.
 pub(super) fn entry(paths: &Paths, toplevel: &Utf8Path) -> BootEntry {
     let mounts = MOUNTS.map(|mount| paths.host(mount));
-    let specified = entries(&mounts);
-    if !specified.is_empty() {
-        let default = mounts.iter().find_map(|mount| default_of(mount));
-        let candidates: Vec<_> = specified
-            .iter()
-            .filter(|entry| default.as_ref().is_none_or(|default| entry.id == *default))
-            .filter(|entry| entry.names(toplevel))
-            .collect();
-        return if candidates.is_empty() {
-            BootEntry::Missing
-        } else if candidates.iter().any(|entry| entry.is_whole(toplevel)) {
-            BootEntry::Verified
-        } else {
-            BootEntry::Incomplete
-        };
+    match (specified(&mounts, toplevel), configured(&mounts, toplevel)) {
+        (BootEntry::Verified, _) | (_, BootEntry::Verified) => BootEntry::Verified,
+        (BootEntry::Unverified, configured) => configured,
+        (specified, _) => specified,
     }
-    let mut known = false;
+}
+
+/// By the entries of the Boot Loader Specification.
+fn specified(mounts: &[Utf8PathBuf], toplevel: &Utf8Path) -> BootEntry {
+    let found = entries(mounts);
+    if found.is_empty() {
+        return BootEntry::Unverified;
+    }
+    let default = mounts.iter().find_map(|mount| default_of(mount));
+    let candidates: Vec<_> = found
+        .iter()
+        .filter(|entry| default.as_ref().is_none_or(|default| entry.id == *default))
+        .filter(|entry| entry.names(toplevel))
+        .collect();
+    if candidates.is_empty() {
+        BootEntry::Missing
+    } else if candidates.iter().any(|entry| entry.is_whole(toplevel)) {
+        BootEntry::Verified
+    } else {
+        BootEntry::Incomplete
+    }
+}
+
+/// By the configurations of other loaders.
+fn configured(mounts: &[Utf8PathBuf], toplevel: &Utf8Path) -> BootEntry {
+    let mut found = BootEntry::Unverified;
     for (file, chosen) in [
         ("grub/grub.cfg", grub_default as fn(&str) -> &str),
         ("extlinux/extlinux.conf", extlinux_default),
         ("limine/limine.conf", whole),
         ("limine.conf", whole),
     ] {
-        for mount in &mounts {
+        for mount in mounts {
             let Ok(text) = std::fs::read_to_string(mount.join(file)) else {
                 continue;
             };
-            known = true;
             if names(chosen(&text).as_bytes(), toplevel) {
                 return BootEntry::Verified;
             }
+            found = BootEntry::Missing;
         }
     }
-    if known {
-        BootEntry::Missing
-    } else {
-        BootEntry::Unverified
-    }
+    found
 }
 
 /// Whether the kernel and the initrd of `toplevel` can be copied to where the loader has those of others.
@@ -336,6 +347,24 @@ mod tests {
             assert_eq!(boot.entry(NEW), found, "{default}");
         }
         assert_eq!(boot.entry("/nix/store/ne"), BootEntry::Missing);
+    }
+
+    #[test]
+    fn what_another_loader_left_does_not_count() {
+        let boot = Boot::new();
+        boot.write(
+            "boot/loader/entries/nixos-generation-1.conf",
+            "options init=/nix/store/old/init quiet\n",
+        );
+        boot.write("boot/loader/loader.conf", "default nixos-generation-1.conf\n");
+        let grub = |toplevel| {
+            format!("set default=0\nmenuentry \"NixOS\" {{\n linux /k init={toplevel}/init x\n}}\n")
+        };
+        boot.write("boot/grub/grub.cfg", grub(NEW));
+        assert_eq!(boot.entry(NEW), BootEntry::Verified);
+        boot.write("boot/grub/grub.cfg", grub("/nix/store/older"));
+        assert_eq!(boot.entry(NEW), BootEntry::Missing);
+        assert_eq!(boot.entry("/nix/store/old"), BootEntry::Verified);
     }
 
     #[test]

@@ -208,7 +208,7 @@ impl Surface {
     /// What has to be seen to before an activation is started.
     pub fn before(self, site: &Site<'_>) -> Result<(), DurableError> {
         match self {
-            Surface::SystemManager => system_manager::before(site),
+            Surface::SystemManager => system_manager::keep_state(site),
             Surface::Nixos | Surface::Darwin | Surface::HomeManager | Surface::Custom => Ok(()),
         }
     }
@@ -230,7 +230,13 @@ impl Surface {
     pub async fn mend(self, site: &Site<'_>, toplevel: &Utf8Path) {
         match self {
             Surface::Darwin => darwin::mend(site, toplevel).await,
-            Surface::Nixos | Surface::HomeManager | Surface::SystemManager | Surface::Custom => {}
+            Surface::SystemManager => {
+                // The next run keeps it, too.
+                if let Err(error) = system_manager::keep_state(site) {
+                    tracing::debug!("{}", crate::text::chain(&error));
+                }
+            }
+            Surface::Nixos | Surface::HomeManager | Surface::Custom => {}
         }
     }
 

@@ -293,10 +293,11 @@ fn state(site: &Site<'_>) -> Option<BTreeSet<Utf8PathBuf>> {
     Some(own)
 }
 
-/// Keeps the engine's state before it is run, or gives it back what was kept.
+/// Keeps the engine's state before and after it is run, or gives it back what was kept.
 ///
-/// The engine writes its state in place: a power cut leaves a torn one, with which it refuses every later run.
-pub(super) fn before(site: &Site<'_>) -> Result<(), DurableError> {
+/// The engine writes its state in place: a power cut leaves a torn one, with which it refuses every later run. Where there
+/// was none yet, an empty copy says so: then there is none again.
+pub(super) fn keep_state(site: &Site<'_>) -> Result<(), DurableError> {
     let (state, kept) = (
         site.paths.host(STATE),
         site.paths.state.join("system-manager-state.json"),
@@ -308,11 +309,12 @@ pub(super) fn before(site: &Site<'_>) -> Result<(), DurableError> {
     };
     match whole(&state) {
         Some(text) => durable::replace(&kept, &text, 0o600, Lasting::Power),
-        None if state.exists() => match whole(&kept) {
+        None if !state.exists() => durable::replace(&kept, b"", 0o600, Lasting::Power),
+        None => match whole(&kept) {
             Some(text) => durable::replace(&state, &text, 0o644, Lasting::Power),
+            None if kept.metadata().is_ok_and(|found| found.len() == 0) => durable::remove(&state),
             None => Ok(()),
         },
-        None => Ok(()),
     }
 }
 

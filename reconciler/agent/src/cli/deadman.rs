@@ -13,8 +13,8 @@ use crate::daemon::{Lock, LockError};
 use crate::exit::Outcome;
 use crate::host;
 use crate::journal::{self, Journal};
-use crate::pass::{Cause, Request, World, pass};
-use crate::transaction;
+use crate::pass::{Cause, Request, World, make_room, pass};
+use crate::transaction::{self, State};
 use std::thread::sleep;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -49,6 +49,7 @@ fn undo(context: &Context, transaction: i64, options: &DeadmanOptions) -> Result
     let mut settings = context.settings()?;
     // Nothing is evaluated, and the new toplevel may have no such user.
     settings.nix.evaluator_user = None;
+    make_room(&settings.paths.state);
     block_on(async {
         if !is_open(&settings, transaction)? {
             return Ok(());
@@ -85,9 +86,10 @@ fn step(settings: &Settings, transaction: i64) -> Result<Option<String>, CliErro
     let Some(journal) = Journal::open_existing(&settings.paths.journal())? else {
         return Ok(None);
     };
+    // What waits for a reboot has been confirmed as far as it can be now.
     let open = journal
         .open_transaction()?
-        .filter(|record| record.id == transaction);
+        .filter(|record| record.id == transaction && !matches!(record.state, State::Staged { .. }));
     Ok(open.map(|record| format!("{:?}", record.state)))
 }
 

@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::durable;
 use crate::host::Environment;
 use crate::journal::Journal;
-use crate::pass::{WorldError, source_settings};
+use crate::pass::{WorldError, make_room, source_settings};
 use crate::source::Source;
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
@@ -35,6 +35,7 @@ impl Station {
         environment: Environment,
     ) -> Result<Station, WorldError> {
         durable::folder(&settings.paths.state, 0o711)?;
+        make_room(&settings.paths.state);
         durable::folder(&settings.paths.run, 0o755)?;
         let journal = Journal::open(&settings.paths.journal())?;
         let source = Source::new(source_settings(&settings, &environment)?).map_err(WorldError::Source)?;

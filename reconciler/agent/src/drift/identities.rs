@@ -39,6 +39,8 @@ pub struct Identities {
     pub boot: BootEntry,
     /// Whether there was a boot since the activation.
     pub rebooted: Rebooted,
+    /// What of what is declared only another boot brings, as its kernel.
+    pub reboot_due: Vec<String>,
 }
 
 impl Identities {
@@ -110,10 +112,16 @@ impl Identities {
         )
     }
 
-    /// Which system was booted says something only where that happened after the activation.
+    /// Which system was booted says something only where that happened after the activation, and something of it is
+    /// left: a power cut in the middle of a transaction may boot what is then taken back.
     fn booted(&self) -> Option<Item> {
         let booted = self.booted.as_ref()?;
-        if self.rebooted == Rebooted::Not || self.is_declared(booted) {
+        let runs = self
+            .current
+            .as_ref()
+            .is_some_and(|current| self.is_declared(current));
+        if self.rebooted == Rebooted::Not || self.is_declared(booted) || (runs && self.reboot_due.is_empty())
+        {
             return None;
         }
         let (cause, evidence) = match self.boot {
@@ -160,6 +168,7 @@ mod tests {
             booted: Some("/s/old".into()),
             boot: BootEntry::Verified,
             rebooted: Rebooted::Not,
+            reboot_due: Vec::new(),
         }
     }
 
@@ -176,7 +185,7 @@ mod tests {
         use Cause::{Displaced, Person};
         use Kind::{BootDefault, BootedSystem, CurrentSystem, ForeignGeneration, Profile};
         type Case = (&'static str, fn(&mut Identities), &'static [(Kind, Cause)]);
-        let table: [Case; 11] = [
+        let table: [Case; 13] = [
             ("as declared", |_| {}, &[]),
             (
                 "a specialisation",
@@ -231,6 +240,19 @@ mod tests {
                     of.current = Some("/s/old".into());
                 },
                 &[(CurrentSystem, Person), (BootedSystem, Person)],
+            ),
+            (
+                "booted into what was taken back since",
+                |of| of.rebooted = Rebooted::Since,
+                &[],
+            ),
+            (
+                "and its kernel still runs",
+                |of| {
+                    of.rebooted = Rebooted::Since;
+                    of.reboot_due = vec!["kernel".to_owned()];
+                },
+                &[(BootedSystem, Person)],
             ),
             (
                 "the boot entry is gone",

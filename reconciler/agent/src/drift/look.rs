@@ -66,6 +66,7 @@ pub fn identities(
         profile: profile_link.canonicalize_utf8().ok(),
         profile_link,
         specialisations,
+        reboot_due: surface.reboot_due(&settings.paths, &declared),
         declared,
         rebooted,
     };

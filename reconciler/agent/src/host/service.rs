@@ -12,14 +12,26 @@ pub const SERVICE_FILES: [&str; 3] = [
     "/Library/LaunchDaemons/org.nixos.reconciler.plist",
 ];
 
-/// The program that would be started as the agent now: its unit's where systemd runs the host, else the one that the
-/// running agent was started by.
+/// The program that would be started as the agent, once what runs is confirmed: its unit's where systemd runs the
+/// host, else its launchd job's, else the one that the running agent was started by.
+///
+/// The profile is set last. What is to be looked for there is where what runs has it.
 #[must_use]
-pub fn agent_program(root: &Utf8Path, started_by: &Path) -> PathBuf {
-    if super::supervisor(root) == Supervisor::Detached {
-        return started_by.to_owned();
+pub fn agent_program(root: &Utf8Path, profile: &Utf8Path, started_by: &Path) -> PathBuf {
+    let program = service_program(root).unwrap_or_else(|| started_by.to_owned());
+    let current = root.join("run/current-system");
+    match program.strip_prefix(profile.as_std_path()) {
+        Ok(inside) if current.exists() => current.as_std_path().join(inside),
+        _ => program,
     }
-    let [unit, additions, _] = SERVICE_FILES.map(Utf8PathBuf::from);
+}
+
+fn service_program(root: &Utf8Path) -> Option<PathBuf> {
+    let [unit, additions, job] = SERVICE_FILES.map(Utf8PathBuf::from);
+    if super::supervisor(root) == Supervisor::Detached {
+        let job = std::fs::read_to_string(root.join(job.as_str().trim_start_matches('/'))).ok()?;
+        return program_of_job(&job);
+    }
     let mut files: Vec<Utf8PathBuf> = additions
         .read_dir_utf8()
         .into_iter()
@@ -34,7 +46,19 @@ pub fn agent_program(root: &Utf8Path, started_by: &Path) -> PathBuf {
         .iter()
         .map(|file| std::fs::read_to_string(file).unwrap_or_default())
         .collect();
-    program_of(&texts).unwrap_or_else(|| started_by.to_owned())
+    program_of(&texts)
+}
+
+/// The program of a launchd job, launchd.plist(5): of its arguments the one that is called as the agent is, alone or in
+/// a line for a shell, as nix-darwin has it wait for the store.
+fn program_of_job(text: &str) -> Option<PathBuf> {
+    let (_, arguments) = text.split_once("<key>ProgramArguments</key>")?;
+    let (arguments, _) = arguments.split_once("</array>")?;
+    arguments
+        .split(|at: char| at.is_whitespace() || "<>&;\"'".contains(at))
+        .map(Path::new)
+        .find(|word| word.is_absolute() && word.ends_with("reconcile"))
+        .map(Path::to_owned)
 }
 
 /// The program of a service, as systemd.service(5) reads its unit and the drop-ins in their order: the last
@@ -55,6 +79,37 @@ fn program_of(texts: &[String]) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_of_launchd() {
+        let ours = include_str!("../../../../launchd/org.nixos.reconciler.plist");
+        assert_eq!(
+            program_of_job(ours).as_deref(),
+            Some(Path::new("/nix/var/nix/profiles/system/sw/bin/reconcile"))
+        );
+        let plain =
+            "<key>ProgramArguments</key><array><string>/opt/reconcile</string><string>agent</string></array>";
+        assert_eq!(
+            program_of_job(plain).as_deref(),
+            Some(Path::new("/opt/reconcile"))
+        );
+        assert_eq!(program_of_job("<key>ProgramArguments</key><array></array>"), None);
+    }
+
+    #[test]
+    fn what_is_in_the_profile_is_looked_for_in_what_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(folder.path()).unwrap();
+        let profile = root.join("nix/var/nix/profiles/system");
+        let program = profile.join("sw/bin/reconcile");
+        let found = || agent_program(root, &profile, program.as_std_path());
+        assert_eq!(found(), program.as_std_path());
+        std::fs::create_dir_all(root.join("run/current-system")).unwrap();
+        assert_eq!(
+            found(),
+            root.join("run/current-system/sw/bin/reconcile").as_std_path()
+        );
+    }
 
     #[test]
     fn the_program_is_the_one_that_systemd_would_start() {

@@ -85,6 +85,21 @@ impl Journal {
         }
     }
 
+    /// Whether links of the profile were deleted, and the boot loader's entries have yet to follow.
+    pub fn boot_entries_are_to_follow(&self) -> Result<bool, JournalError> {
+        Ok(self.fact("boot-entries")?.is_some())
+    }
+
+    /// Remembers that they have to.
+    pub fn set_boot_entries_are_to_follow(&self) -> Result<(), JournalError> {
+        self.set_fact("boot-entries", "follow")
+    }
+
+    /// They did, or a person was told.
+    pub fn clear_boot_entries_are_to_follow(&self) -> Result<(), JournalError> {
+        self.clear_fact("boot-entries")
+    }
+
     /// The `nix` that was last asked for its version.
     pub fn nix(&self) -> Result<Option<crate::nix::Nix>, JournalError> {
         // A record of an unknown shape is asked for again.

@@ -38,10 +38,14 @@ const SCHEMA: &str = "
         since TEXT NOT NULL, generation INTEGER, ended_at TEXT) STRICT;
 ";
 
-/// What each version added to the one before it, from the second on.
-const ADDED: [&str; 1] = ["CREATE TABLE evaluations (
+/// What each version added to the one before it, from the second on. Nothing that older ones stumble over: while a
+/// transaction is open the file keeps their version, since it is an older agent, or its deadman, that may have to undo it.
+const ADDED: [&str; 1] = ["CREATE TABLE IF NOT EXISTS evaluations (
         id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, answer TEXT NOT NULL,
         revision TEXT NOT NULL) STRICT;"];
+
+/// Whether a transaction has not ended.
+const OPEN: &str = "SELECT EXISTS (SELECT 1 FROM transactions WHERE finished_at IS NULL)";
 
 /// The journal of one machine.
 #[derive(Debug)]
@@ -153,8 +157,16 @@ impl Journal {
             let known = usize::try_from(found.saturating_sub(1)).unwrap_or(0);
             let added: String = ADDED.iter().skip(known).copied().collect();
             transaction
-                .execute_batch(&format!("{first} {added} PRAGMA user_version = {VERSION};"))
+                .execute_batch(&format!("{first} {added}"))
                 .map_err(opening)?;
+            let is_open: bool = transaction
+                .query_row(OPEN, [], |row| row.get(0))
+                .map_err(opening)?;
+            if !is_open {
+                transaction
+                    .execute_batch(&format!("PRAGMA user_version = {VERSION};"))
+                    .map_err(opening)?;
+            }
         }
         transaction.commit().map_err(opening)
     }
@@ -212,6 +224,28 @@ mod tests {
         let journal = Journal::open(&path).unwrap();
         assert_eq!(journal.accepted().unwrap().as_deref(), Some("abc"));
         assert_eq!(journal.evaluation("k").unwrap(), None);
+        assert_eq!(journal.version(&path).unwrap(), VERSION);
+    }
+
+    #[test]
+    fn an_open_transaction_keeps_the_version_that_its_deadman_knows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap().join("journal.db");
+        let raw = Connection::open(&path).unwrap();
+        raw.execute_batch(&format!(
+            "{SCHEMA} PRAGMA user_version = 1;
+            INSERT INTO transactions (revision, subject, toplevel, intent, state, boot_id, started_at)
+                VALUES ('r', 's', 't', '{{}}', '{{}}', 'b', '2026-01-01T00:00:00Z')"
+        ))
+        .unwrap();
+        for _ in 0..2 {
+            let journal = Journal::open(&path).unwrap();
+            assert_eq!(journal.version(&path).unwrap(), 1);
+            assert_eq!(journal.evaluation("k").unwrap(), None);
+        }
+        raw.execute_batch("UPDATE transactions SET finished_at = '2026-01-01T00:00:01Z'")
+            .unwrap();
+        let journal = Journal::open(&path).unwrap();
         assert_eq!(journal.version(&path).unwrap(), VERSION);
     }
 

@@ -10,14 +10,11 @@ use crate::nix::{NixTools, Profile};
 use crate::transaction::{
     Activation, Approach, Carrier, Effect, Event, Failure, Health, Intent, RunningUnit, STAGE, Side,
 };
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use jiff::Timestamp;
 use reconciler_policies::Policy;
-use std::time::{Duration, SystemTime};
-use tokio::time::{Instant, sleep};
-
-/// How often it is looked whether somebody else's switch has ended.
-const GLANCE: Duration = Duration::from_millis(200);
+use std::time::SystemTime;
+use tokio::time::Instant;
 
 pub(super) use crate::text::chain;
 
@@ -40,15 +37,16 @@ impl Carrier for HostCarrier<'_, '_> {
                 toplevel,
                 action,
                 step,
-            } => self.activate(id, intent, &toplevel, action, step).await,
+                left,
+            } => {
+                self.activate((id, intent), (&toplevel, action), step, left.as_deref())
+                    .await
+            }
             Effect::Observe(expected) => {
                 let current = self.observe(intent, expected);
-                let profile = Profile::at(intent.profile.clone());
-                let target = profile.generation().and_then(|number| profile.target(number));
-                if target == intent.previous_profile_target || target.as_ref() == Some(&intent.toplevel) {
-                    Event::Observed(current)
-                } else {
-                    Event::Overwritten(current)
+                match self.profile_is_theirs(intent) {
+                    false => Event::Observed(current),
+                    true => Event::Overwritten(current),
                 }
             }
             Effect::Probe => {
@@ -75,6 +73,9 @@ impl Carrier for HostCarrier<'_, '_> {
                 if let Err(failure) = self.others_ended(surface(intent)).await {
                     return Event::Failed(failure);
                 }
+                if self.profile_is_theirs(intent) {
+                    return Event::Overwritten(self.current(intent));
+                }
                 let profile = Profile::at(intent.profile.clone());
                 match profile.restore(&self.tools, generation, target.as_deref()).await {
                     Ok(number) => {
@@ -99,7 +100,7 @@ impl Carrier for HostCarrier<'_, '_> {
     }
 
     fn make_room(&self) {
-        reserve::release(self.world);
+        reserve::release(&self.world.settings.paths.state);
     }
 }
 
@@ -138,52 +139,13 @@ impl HostCarrier<'_, '_> {
         if lock.is_some_and(|lock| host::is_locked(&lock)) {
             return Event::Failed(Failure::SwitchLocked);
         }
+        if let Err(failure) = self.is_nobody_elses(intent, None) {
+            return Event::Failed(failure);
+        }
         match deadman::arm(self.world, &self.policy, id, intent).await {
             Ok(()) => Event::Begun,
             Err(error) => Event::Failed(Failure::Deadman(chain(&error))),
         }
-    }
-
-    /// Waits until nobody else is switching this host.
-    async fn others_ended(&mut self, surface: Surface) -> Result<(), Failure> {
-        let Some(lock) = surface.lock(&self.world.settings.paths) else {
-            return Ok(());
-        };
-        let limit = self.policy.activation_timeout.get();
-        let deadline = Instant::now() + limit;
-        let mut told = false;
-        while host::is_locked(&lock) {
-            if Instant::now() >= deadline {
-                return Err(Failure::SwitchNeverEnded(limit.as_secs()));
-            }
-            if !std::mem::replace(&mut told, true) {
-                self.report.note(format!(
-                    "another switch-to-configuration is running: waiting for its end, at most {}",
-                    crate::text::duration(limit)
-                ));
-            }
-            sleep(GLANCE).await;
-        }
-        Ok(())
-    }
-
-    /// The same, and sees whether what ran is what runs still: what was activated, or what is only to be after a boot.
-    async fn is_still_ours(&mut self, intent: &Intent, running: Side) -> Result<(), Failure> {
-        let surface = surface(intent);
-        self.others_ended(surface).await?;
-        let expected = match running {
-            Side::New => Some(intent.live()),
-            Side::Previous => intent.previous.as_ref().map(|previous| &previous.toplevel),
-        };
-        let Some(expected) = expected.filter(|_| surface.shows_what_runs()) else {
-            return Ok(());
-        };
-        let found = self.observe(intent, expected.clone());
-        if found.as_ref() != Some(expected) {
-            let found = found.map(camino::Utf8PathBuf::into_string);
-            return Err(Failure::Overtaken { found });
-        }
-        Ok(())
     }
 
     async fn put_secrets_in_force(&mut self, intent: &Intent, side: Side) -> Event {
@@ -238,11 +200,10 @@ impl HostCarrier<'_, '_> {
 
     async fn activate(
         &mut self,
-        id: i64,
-        intent: &Intent,
-        toplevel: &Utf8Path,
-        action: Action,
+        (id, intent): (i64, &Intent),
+        (toplevel, action): (&Utf8Path, Action),
         step: &'static str,
+        left: Option<&Utf8Path>,
     ) -> Event {
         let surface = match action {
             Action::Return => intent
@@ -258,12 +219,12 @@ impl HostCarrier<'_, '_> {
         let folder = self.world.transaction_folder(id);
         if action != Action::Test && reserve::is_full(self.world) {
             // The way back writes down what it does, whatever the way forth left of the disk.
-            reserve::release(self.world);
+            reserve::release(&self.world.settings.paths.state);
         }
         let mut judgement = Judgement::Live(Health::Healthy);
         for (number, invocation) in invocations.iter().enumerate() {
             let name = step_name(step, number);
-            let what = (surface, toplevel, action);
+            let what = (surface, toplevel, action, left);
             let ended = match self
                 .command(intent, what, &folder, (&name, number), invocation)
                 .await
@@ -329,7 +290,7 @@ impl HostCarrier<'_, '_> {
     async fn command(
         &mut self,
         intent: &Intent,
-        (surface, toplevel, action): (Surface, &Utf8Path, Action),
+        (surface, toplevel, action, left): (Surface, &Utf8Path, Action, Option<&Utf8Path>),
         folder: &Utf8Path,
         (step, number): (&str, usize),
         invocation: &Invocation,
@@ -340,14 +301,29 @@ impl HostCarrier<'_, '_> {
             if number == 0 && !launcher.is_begun(folder, step) {
                 // Everything but the beginning has to be done: it waits for its turn.
                 let turn = match action {
+                    Action::Test if intent.approach == Approach::Switch => self
+                        .others_ended(surface)
+                        .await
+                        .and_then(|()| self.is_nobody_elses(intent, left)),
                     Action::Test => Ok(()),
                     Action::Boot if step == STAGE => self.is_still_ours(intent, Side::Previous).await,
                     Action::Boot if toplevel == intent.toplevel => {
                         self.is_still_ours(intent, Side::New).await
                     }
-                    Action::Boot | Action::Return => self.others_ended(surface).await,
+                    Action::Return => self
+                        .others_ended(surface)
+                        .await
+                        .and_then(|()| self.is_nobody_elses(intent, left)),
+                    Action::Boot => self.others_ended(surface).await,
                 };
-                turn.map_err(Event::Failed)?;
+                turn.map_err(|failure| match action {
+                    // Nothing of it was begun.
+                    Action::Test => Event::Activated(Activation::Untouched(failure)),
+                    Action::Boot | Action::Return => Event::Failed(failure),
+                })?;
+                if action == Action::Boot && toplevel != intent.toplevel && self.profile_is_theirs(intent) {
+                    return Err(Event::Overwritten(self.current(intent)));
+                }
                 self.prepare(surface, intent, action, launcher.began(folder, "activate"))
                     .map_err(|error| {
                         Event::Activated(Activation::Untouched(Failure::Start(chain(&error))))
@@ -424,17 +400,6 @@ impl HostCarrier<'_, '_> {
         }
     }
 
-    /// The expected toplevel where it is what runs, else what does.
-    fn observe(&self, intent: &Intent, expected: Utf8PathBuf) -> Option<Utf8PathBuf> {
-        let (surface, paths) = (surface(intent), &self.world.settings.paths);
-        if surface.runs(paths, &intent.profile, &expected) {
-            return Some(expected);
-        }
-        surface
-            .current(paths, &intent.profile)
-            .filter(|found| *found != expected)
-    }
-
     /// The profile is set: whatever has to lead where it does follows.
     async fn profile_set(
         &mut self,
@@ -483,7 +448,7 @@ fn patience(policy: &Policy, intent: &Intent) -> Policy {
     policy
 }
 
-fn surface(intent: &Intent) -> Surface {
+pub(super) fn surface(intent: &Intent) -> Surface {
     Surface::of(intent.class)
 }
 

@@ -103,7 +103,9 @@ pub(super) async fn look(world: &World, subject: &Subject<'_>) -> Result<Option<
             answer.map(|_| None).map_err(ProbeError::from)
         }
         Subject::Agent => {
-            let program = host::agent_program(&world.settings.paths.root, &world.program);
+            let settings = &world.settings;
+            let profile = settings.nix.state.join("profiles/system");
+            let program = host::agent_program(&settings.paths.root, &profile, &world.program);
             let status = Command::new(program, BUILT_IN)
                 .args(["--config", world.config.as_str(), "status", "--json"])
                 .env("PATH", world.environment.search_path());

@@ -93,10 +93,14 @@ pub(super) async fn prune(
         })
         .collect();
     let gone = superfluous(&links, profile.generation(), &own, &needed);
-    if gone.is_empty() {
+    if gone.is_empty() && !world.journal.boot_entries_are_to_follow()? {
         return Ok(());
     }
-    profile.delete(tools, &gone).await?;
+    // A power cut in between leaves entries of generations that are gone.
+    world.journal.set_boot_entries_are_to_follow()?;
+    if !gone.is_empty() {
+        profile.delete(tools, &gone).await?;
+    }
     if surface.has_boot_step()
         && let Some(toplevel) = profile.generation().and_then(|number| profile.target(number))
         && let Err(why) = follow(world, policy, surface, &toplevel).await
@@ -106,6 +110,7 @@ pub(super) async fn prune(
              `{toplevel}/bin/switch-to-configuration boot` does it"
         ));
     }
+    world.journal.clear_boot_entries_are_to_follow()?;
     Ok(())
 }
 

@@ -79,6 +79,7 @@ pub(super) async fn undo(
             step,
             action,
             toplevel,
+            ..
         } = effect(&record.state, &intent)
     {
         let folder = world.transaction_folder(id);

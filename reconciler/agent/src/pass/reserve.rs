@@ -4,7 +4,7 @@
 use super::World;
 use crate::durable::{self, DurableError, Lasting};
 use crate::host;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use std::hash::{BuildHasher, RandomState};
 
 /// How much is kept: far more than a transaction writes, in bytes.
@@ -12,13 +12,21 @@ const SIZE: usize = 1 << 20;
 /// A disk with less than this is full, in bytes.
 const FULL: u64 = 256 << 10;
 
-fn file(world: &World) -> Utf8PathBuf {
-    world.settings.paths.state.join("reserve")
+fn file(state: &Utf8Path) -> Utf8PathBuf {
+    state.join("reserve")
+}
+
+/// Gives the room up where the disk is full, before anything else is written down: an agent that was killed on a full
+/// disk, or the deadman, comes to an end with what it finds.
+pub fn make_room(state: &Utf8Path) {
+    if host::free(state).is_some_and(|free| free < FULL) {
+        release(state);
+    }
 }
 
 /// Sees to it that the room is there. An error means that the disk is full already.
 pub(super) fn keep(world: &World) -> Result<(), DurableError> {
-    let path = file(world);
+    let path = file(&world.settings.paths.state);
     if path.metadata().is_ok_and(|found| found.len() == SIZE as u64) {
         return Ok(());
     }
@@ -31,9 +39,9 @@ pub(super) fn keep(world: &World) -> Result<(), DurableError> {
 }
 
 /// Gives the room up.
-pub(super) fn release(world: &World) {
+pub(super) fn release(state: &Utf8Path) {
     // What is not there takes no room either.
-    let _ = std::fs::remove_file(file(world));
+    let _ = std::fs::remove_file(file(state));
 }
 
 /// Whether the disk of the state has no room left, the reserve apart.

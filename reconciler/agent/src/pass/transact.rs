@@ -114,6 +114,7 @@ pub(super) async fn activate(
             .transpose()?,
         amiss_before: amiss(world, previous.as_ref()).await,
         previous,
+        current_before: seen.current.clone(),
         previous_requirements: previous_secrets
             .map(|_| secrets::to_json(&previous_requirements))
             .transpose()?,

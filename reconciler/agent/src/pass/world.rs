@@ -1,6 +1,6 @@
 //! What a pass is given: settings, journal, source, host. Made once, at the start of the agent or of a command.
 
-use super::{PassError, own_binary};
+use super::{PassError, own_binary, reserve};
 use crate::activation::Launcher;
 use crate::class::Site;
 use crate::config::{HistoryRule, Settings};
@@ -94,6 +94,7 @@ impl World {
         let paths = &settings.paths;
         // Others pass through to the evaluator's folder and see nothing else.
         durable::folder(&paths.state, 0o711)?;
+        reserve::make_room(&paths.state);
         durable::folder(&paths.run, 0o755)?;
         durable::folder(&paths.state.join("transactions"), 0o700)?;
         let journal = Journal::open(&paths.journal())?;

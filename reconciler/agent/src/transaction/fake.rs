@@ -30,6 +30,7 @@ pub(super) fn intent(class: Class, previous: Option<&str>) -> Intent {
             toplevel: toplevel.into(),
             class,
         }),
+        current_before: previous.map(Utf8PathBuf::from),
         previous_secrets: Some(1),
         previous_requirements: None,
         restart_units: vec![UNIT.to_owned()],
@@ -186,6 +187,9 @@ impl FakeHost {
             Effect::SetProfile(_) => {
                 self.profile = NEW.into();
                 Event::ProfileSet(Some(2))
+            }
+            Effect::RestoreProfile { .. } if self.profile != OLD && self.profile != NEW => {
+                Event::Overwritten(self.current.clone())
             }
             Effect::RestoreProfile { target, .. } => {
                 self.profile = target.unwrap_or_else(|| self.profile.clone());

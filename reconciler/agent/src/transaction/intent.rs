@@ -1,6 +1,6 @@
 //! What a transaction set out to do: all that a later start of the agent needs to finish or revert it.
 
-use crate::class::Class;
+use crate::class::{Class, Surface};
 use crate::journal::{GenerationKind, NewGeneration};
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
@@ -86,6 +86,9 @@ pub struct Intent {
     pub requirements: Option<String>,
     /// What ran before.
     pub previous: Option<Previous>,
+    /// What was current when it was decided: not always what there is to go back to.
+    #[serde(default)]
+    pub current_before: Option<Utf8PathBuf>,
     /// The secrets generation that was in force before.
     pub previous_secrets: Option<u64>,
     /// What secrets it was of, as JSON.
@@ -119,6 +122,19 @@ impl Intent {
             Some(specialisation) => &specialisation.toplevel,
             None => &self.toplevel,
         }
+    }
+
+    /// Whether what is current is somebody else's: neither what was to run nor anything that ran before.
+    #[must_use]
+    pub fn is_theirs(&self, found: Option<&Utf8PathBuf>) -> bool {
+        let before = self.previous.as_ref().map(|previous| &previous.toplevel);
+        Surface::of(self.class).runs_as_one()
+            && found.is_some_and(|found| {
+                found != self.live()
+                    && *found != self.toplevel
+                    && Some(found) != before
+                    && Some(found) != self.current_before.as_ref()
+            })
     }
 
     /// The toplevel whose boot loader is to be set on the way back: what the profile had is what booted, whatever

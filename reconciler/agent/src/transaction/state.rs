@@ -47,9 +47,17 @@ pub struct Way {
     /// The units to restart that ran when the old secrets were in force again.
     #[serde(default)]
     pub running: Vec<RunningUnit>,
-    /// How often it was begun again, since somebody else switched to something else in the middle of it.
-    #[serde(default)]
-    pub rounds: u8,
+}
+
+impl Way {
+    /// What the way forth made current, where that was something else than it was to be.
+    #[must_use]
+    pub fn left(&self) -> Option<Utf8PathBuf> {
+        match &self.failure {
+            Failure::NotCurrent { found } => found.clone().map(Utf8PathBuf::from),
+            _ => None,
+        }
+    }
 }
 
 /// How far a transaction came.
@@ -185,7 +193,7 @@ pub enum Event {
     Activated(Activation),
     /// What the current system is.
     Observed(Option<Utf8PathBuf>),
-    /// The same, and somebody else has set the profile meanwhile.
+    /// The same, and somebody else has set the profile meanwhile: it is left alone.
     Overwritten(Option<Utf8PathBuf>),
     /// The probes ended; these regressed.
     Probed(Vec<String>),

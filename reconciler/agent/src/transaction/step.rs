@@ -31,6 +31,8 @@ pub enum Effect {
         action: Action,
         /// The step's name, unique in the transaction: its log and result carry it.
         step: &'static str,
+        /// What the way forth made current instead of what it was to: nobody else did.
+        left: Option<Utf8PathBuf>,
     },
     /// Look what the current system is; this is expected.
     Observe(Utf8PathBuf),
@@ -63,22 +65,8 @@ pub struct IllegalStep {
     pub event: Event,
 }
 
-/// How often the way back is begun again at the most.
-const ROUNDS: u8 = 2;
-/// The names of its steps, each time others: what was begun under a name is not begun again.
-const RETURN: [&str; 3] = ["return", "return-again", "return-once-more"];
-const RETURN_BOOT: [&str; 3] = ["return-boot", "return-boot-again", "return-boot-once-more"];
-
 /// The step that makes a toplevel the boot default while another one runs.
 pub const STAGE: &str = "stage";
-
-fn named(way: &Way, [first, second, third]: [&'static str; 3]) -> &'static str {
-    match way.rounds {
-        0 => first,
-        1 => second,
-        _ => third,
-    }
-}
 
 fn surface(intent: &Intent) -> Surface {
     Surface::of(intent.class)
@@ -91,10 +79,7 @@ pub fn effect(state: &State, intent: &Intent) -> Effect {
         toplevel: toplevel.clone(),
         action,
         step,
-    };
-    let previous = |action, step| match &intent.previous {
-        Some(previous) => activate(&previous.toplevel, action, step),
-        None => Effect::Finish,
+        left: None,
     };
     match state {
         State::Intended => Effect::Begin,
@@ -127,13 +112,21 @@ pub fn effect(state: &State, intent: &Intent) -> Effect {
             side: Side::Previous,
             running: way.running.clone(),
         },
-        State::Returning(way) => previous(Action::Return, named(way, RETURN)),
+        State::Returning(way) => match &intent.previous {
+            Some(previous) => Effect::Activate {
+                toplevel: previous.toplevel.clone(),
+                action: Action::Return,
+                step: "return",
+                left: way.left(),
+            },
+            None => Effect::Finish,
+        },
         State::RestoringProfile(_) => Effect::RestoreProfile {
             generation: intent.previous_profile,
             target: intent.previous_profile_target.clone(),
         },
-        State::RestoringBoot(way) => match intent.booted_before() {
-            Some(toplevel) => activate(toplevel, Action::Boot, named(way, RETURN_BOOT)),
+        State::RestoringBoot(_) => match intent.booted_before() {
+            Some(toplevel) => activate(toplevel, Action::Boot, "return-boot"),
             None => Effect::Finish,
         },
         State::Committed { .. } | State::Reverted(_) | State::RevertFailed { .. } => Effect::Finish,
@@ -143,13 +136,17 @@ pub fn effect(state: &State, intent: &Intent) -> Effect {
 /// Where an event leads from a state.
 pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, IllegalStep> {
     let surface = surface(intent);
+    // What ran before may be of another class.
+    let returned = intent
+        .previous
+        .as_ref()
+        .map_or(surface, |previous| Surface::of(previous.class));
     let turned = |failure, reach| Way {
         failure,
         reach,
         secrets_lost: None,
         return_failed: None,
         running: Vec::new(),
-        rounds: 0,
     };
     let back = |failure, reach| {
         let reach = match intent.approach {
@@ -163,17 +160,8 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
     let give_up = |failure| Ok(State::RestoringSecrets(turned(failure, Reach::Secrets)));
     // Neither secrets nor what runs were touched.
     let unstage = |failure| Ok(State::RestoringProfile(turned(failure, Reach::BootDefault)));
-    // Neither what ran before nor what was to run: somebody else's.
-    let is_theirs = |found: &Option<Utf8PathBuf>| {
-        found.as_ref().is_some_and(|found| {
-            surface.runs_as_one()
-                && found != intent.live()
-                && intent
-                    .previous
-                    .as_ref()
-                    .is_none_or(|previous| previous.toplevel != *found)
-        })
-    };
+    // Somebody else switched to something else. What they run, boot, and have in the profile stays.
+    let leave = |failure| Ok(State::RestoringSecrets(turned(failure, Reach::BootDefault)));
     let after_activation = |health, running| {
         if intent.restart_units.is_empty() {
             State::Probing { health }
@@ -209,6 +197,14 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         }),
         _ => State::RevertFailed { way, revert },
     };
+    // On the way back, too.
+    let left = |way: Way| match way.reach {
+        Reach::Profile | Reach::BootDefault => State::RestoringProfile(Way {
+            reach: Reach::BootDefault,
+            ..way
+        }),
+        Reach::Secrets | Reach::Toplevel => back_again(way),
+    };
     let after_reactivation = |way: Way| {
         if intent.restart_units_back.is_empty() {
             after_return(way)
@@ -217,7 +213,7 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         }
     };
     let after_secrets = |way: Way| match (&intent.previous, way.reach) {
-        (_, Reach::Secrets) => after_return(way),
+        (_, Reach::Secrets | Reach::BootDefault) => after_return(way),
         (Some(_), _) => State::Returning(way),
         (None, _) => State::RevertFailed {
             way,
@@ -245,19 +241,25 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             Some(failure) => unstage(failure),
         },
         (State::Staged { .. }, Event::Superseded) => unstage(Failure::Superseded),
-        (State::Arriving { staging }, Event::Observed(found) | Event::Overwritten(found)) => {
+        (State::Arriving { staging }, event @ (Event::Observed(_) | Event::Overwritten(_))) => {
+            let overwritten = matches!(event, Event::Overwritten(_));
+            let (Event::Observed(found) | Event::Overwritten(found)) = event else {
+                return Err(IllegalStep {
+                    state: State::Arriving { staging },
+                    event,
+                });
+            };
             // The boot loader knows nothing of a specialisation that is to run: it boots what has it.
             if found.as_ref() == Some(&intent.toplevel) || found.as_ref() == Some(intent.live()) {
                 return Ok(State::SwappingSecrets);
             }
-            let failure = match staging {
-                Staging::Complete => Failure::NotBooted {
-                    found: found.map(Utf8PathBuf::into_string),
-                },
-                Staging::CutOff => Failure::Rebooted,
-            };
+            let found = found.map(Utf8PathBuf::into_string);
             // What runs is what somebody, or the loader's own fallback, chose to boot: it is left alone.
-            unstage(failure)
+            unstage(match staging {
+                _ if overwritten => Failure::Overtaken { found },
+                Staging::Complete => Failure::NotBooted { found },
+                Staging::CutOff => Failure::Rebooted,
+            })
         }
         (State::SwappingSecrets, Event::SecretsInForce(running)) => Ok(State::Activating { running }),
         (State::SwappingSecrets, Event::Failed(failure)) => back(failure, Reach::Secrets),
@@ -284,13 +286,13 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             if found.as_ref() == Some(intent.live()) {
                 return Ok(after_activation(health, running));
             }
-            let theirs = is_theirs(&found);
+            let is_theirs = reach == Reach::Profile && intent.is_theirs(found.as_ref());
             let found = found.map(Utf8PathBuf::into_string);
-            let failure = match theirs {
-                true => Failure::Overtaken { found },
-                false => Failure::NotCurrent { found },
-            };
-            back(failure, reach)
+            match is_theirs {
+                true => leave(Failure::Overtaken { found }),
+                // Whatever it is: the activation may have made it that itself.
+                false => back(Failure::NotCurrent { found }, reach),
+            }
         }
         (State::RestartingUnits { health, .. }, Event::UnitsRestarted(failed)) => {
             if failed.is_empty() {
@@ -307,13 +309,17 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             }
         }
         (State::SettingProfile { health }, Event::ProfileSet(profile)) => Ok(after_profile(health, profile)),
+        (
+            State::SettingProfile { .. } | State::SettingBoot { .. } | State::VerifyingBoot { .. },
+            Event::Failed(failure @ Failure::Overtaken { .. }),
+        ) => leave(failure),
         (State::SettingProfile { .. }, Event::Failed(failure)) => back(failure, Reach::Profile),
         (State::SettingBoot { health, profile }, Event::Activated(Activation::Live(_))) => {
             Ok(State::VerifyingBoot { health, profile })
         }
         (
             State::SettingBoot { .. } | State::VerifyingBoot { .. },
-            Event::Failed(failure @ (Failure::SwitchNeverEnded(_) | Failure::Overtaken { .. })),
+            Event::Failed(failure @ Failure::SwitchNeverEnded(_)),
         ) => back(failure, Reach::Profile),
         (
             State::SettingBoot { .. },
@@ -336,28 +342,18 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             secrets_lost: Some(lost),
             ..way
         })),
-        (State::Returning(way), Event::Activated(Activation::Live(_))) => Ok(if surface.shows_what_runs() {
+        (State::Returning(way), Event::Activated(Activation::Live(_))) => Ok(if returned.shows_what_runs() {
             State::VerifyingReturn(way)
         } else {
             after_reactivation(way)
         }),
-        // What somebody else set is set back with it.
-        (State::VerifyingReturn(way), Event::Overwritten(found)) if way.rounds < ROUNDS => {
-            let way = Way {
-                reach: Reach::Profile,
-                rounds: way.rounds + 1,
-                ..way
-            };
-            Ok(match is_theirs(&found) {
-                true => State::Returning(way),
-                false => after_reactivation(way),
-            })
+        (State::Returning(way), Event::Failed(Failure::Overtaken { .. })) => Ok(left(way)),
+        (State::VerifyingReturn(way), Event::Observed(found) | Event::Overwritten(found))
+            if intent.is_theirs(found.as_ref()) && found != way.left() =>
+        {
+            Ok(left(way))
         }
-        (State::VerifyingReturn(way), Event::Observed(found)) if is_theirs(&found) && way.rounds < ROUNDS => {
-            let rounds = way.rounds + 1;
-            Ok(State::Returning(Way { rounds, ..way }))
-        }
-        (State::VerifyingReturn(way), Event::Observed(found))
+        (State::VerifyingReturn(way), Event::Observed(found) | Event::Overwritten(found))
             if found.as_ref() == intent.previous.as_ref().map(|previous| &previous.toplevel) =>
         {
             Ok(after_reactivation(way))
@@ -370,6 +366,10 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         }
         // The machine is back. A unit that does not come back with it is told, and keeps nothing else from it.
         (State::RestartingUnitsBack(way), Event::UnitsRestarted(_)) => Ok(after_return(way)),
+        // Somebody else's profile has somebody else's boot default with it.
+        (State::RestoringProfile(way) | State::RestoringBoot(way), Event::Overwritten(_)) => {
+            Ok(back_again(way))
+        }
         (State::RestoringProfile(way), Event::ProfileSet(_)) => Ok(match intent.booted_before() {
             Some(_) if surface.has_boot_step() => State::RestoringBoot(way),
             _ => back_again(way),
