@@ -317,6 +317,24 @@ fn a_lost_mirror_does_not_lose_the_accepted_commit() {
     assert_eq!(host.motd(), "second");
 }
 
+#[test]
+fn a_state_that_was_deleted_is_no_way_back_behind_the_accepted_commit() {
+    let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
+    fleet.motd("cinnabar", "second");
+    fleet.publish("second");
+    let host = Host::new(&store, &fleet, "cinnabar");
+    host.now(0);
+    fleet.reset("HEAD~1");
+    fleet.push_force();
+    std::fs::remove_dir_all(host.state()).unwrap();
+    host.run(&["now"]).ended(11).says("was accepted before");
+    assert_eq!(host.motd(), "second");
+    fleet.motd("cinnabar", "third");
+    fleet.publish("another branch");
+    host.run(&["now"]).ended(11);
+    assert_eq!(host.motd(), "second");
+}
+
 /// Whether the system of the last activation is the current one.
 fn is_current(host: &Host) -> bool {
     host.activations().last() == host.current().as_ref()

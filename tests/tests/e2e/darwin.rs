@@ -253,3 +253,33 @@ while [ -e \"$RECONCILER_ROOT/waiting\" ] && [ ! -e \"$RECONCILER_ROOT/go\" ]; d
     assert_eq!(stage.host.activations().len(), 2);
     assert_eq!(stage.store.profile("system"), stage.host.current());
 }
+
+#[test]
+fn drift_of_a_job_is_told_and_corrected() {
+    let stage = Stage::new();
+    let label = "org.example.web";
+    let file = format!("Library/LaunchDaemons/{label}.plist");
+    let read = || fs::read_to_string(stage.host.path(&file)).unwrap();
+    let declared = read();
+    stage.host.run(&["drift"]).ended(0);
+    stage.host.write(&file, &declared.replace("600", "601"), 0o644);
+    let told = stage.host.run(&["drift", "--json"]).ended(18).json();
+    let item = &told["drift"][0];
+    assert_eq!(item["kind"], "launchd-job", "{told:#}");
+    assert!(item["subject"].as_str().unwrap().ends_with(&file), "{told:#}");
+    assert_eq!(item["cause"], "person", "{told:#}");
+    stage.host.run(&["drift", "--correct"]).ended(0);
+    assert_eq!(read(), declared);
+    stage.host.run(&["drift"]).ended(0);
+    // One that launchd was told to forget.
+    let asked = std::process::Command::new(stage.host.tools().join("launchctl"))
+        .args(["bootout", &format!("system/{label}")])
+        .env("RECONCILER_ROOT", stage.host.root())
+        .status();
+    assert!(asked.unwrap().success());
+    let told = stage.host.run(&["drift", "--json"]).ended(18).json();
+    assert_eq!(told["drift"][0]["kind"], "launchd-job", "{told:#}");
+    assert_eq!(told["drift"][0]["subject"], label, "{told:#}");
+    stage.host.run(&["drift", "--correct"]).ended(0);
+    eventually("the job runs again", || stage.group(label).is_some());
+}

@@ -340,3 +340,20 @@ fn a_user_s_own_agent_keeps_a_home_without_root() {
     assert_eq!(stage.says(user), "first\n");
     assert_eq!(stage.activations(user).len(), 3);
 }
+
+#[test]
+fn drift_of_a_home_is_told_and_corrected() {
+    let Some(stage) = Stage::converged() else { return };
+    stage.host.run(&["drift"]).ended(0);
+    let file = stage.home("kim", ".profile");
+    let declared = fs::read_link(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    let told = stage.host.run(&["drift", "--json"]).ended(18).json();
+    let item = &told["drift"][0];
+    assert_eq!(item["kind"], "home-file", "{told:#}");
+    assert_eq!(item["cause"], "displaced", "{told:#}");
+    stage.host.run(&["drift", "--correct"]).ended(0);
+    assert_eq!(fs::read_link(&file).unwrap(), declared);
+    assert_eq!(fs::symlink_metadata(&file).unwrap().uid(), USERS[0].1);
+    stage.host.run(&["drift"]).ended(0);
+}

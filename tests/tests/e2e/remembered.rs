@@ -256,7 +256,10 @@ fn a_collector_beside_passes_takes_nothing_that_is_needed() {
     store.nix("nix-store", &["--gc"]).ended(0);
     let roots = store.state().join("gcroots/reconciler");
     for root in std::fs::read_dir(roots).unwrap() {
-        let target = std::fs::read_link(root.unwrap().path()).unwrap();
+        // Beside them it says whose they are.
+        let Ok(target) = std::fs::read_link(root.unwrap().path()) else {
+            continue;
+        };
         store
             .nix("nix-store", &["--check-validity", &target.display().to_string()])
             .ended(0);

@@ -47,6 +47,15 @@ pub fn identify(toplevel: &Utf8Path, class: Class, system: &str) -> Result<(), I
             });
         }
     }
+    // Older ones have the first, newer ones both.
+    let versions = ["darwin-version", "darwin-version.json"];
+    if class == Class::Darwin && !versions.iter().any(|version| toplevel.join(version).exists()) {
+        return Err(IdentifyError::Missing {
+            toplevel: toplevel.to_owned(),
+            class,
+            missing: "darwin-version",
+        });
+    }
     if matches!(class, Class::Nixos | Class::Darwin)
         && let Ok(found) = std::fs::read_to_string(toplevel.join("system"))
         && found.trim() != system

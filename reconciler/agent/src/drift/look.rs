@@ -181,7 +181,9 @@ async fn units_of(settings: &Settings, site: &Site<'_>, report: &mut Report) {
     if cfg!(target_os = "macos") {
         return;
     }
-    report.items.extend(systemd::overrides(&settings.paths));
+    report
+        .items
+        .extend(systemd::overrides(&settings.paths, &settings.nix.store));
     if host::supervisor(&settings.paths.root).restarts_units() {
         report.take(Kind::FailedUnit, systemd::units(site.folders).await);
     } else {

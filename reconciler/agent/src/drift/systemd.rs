@@ -19,9 +19,12 @@ const OVERRIDES: [&str; 3] = [
     "/run/systemd/system",
 ];
 
+/// Where `systemctl edit` writes, beside the units of the host's own distribution.
+const UNITS: &str = "/etc/systemd/system";
+
 /// Overrides, by looking for their files.
-pub(super) fn overrides(paths: &Paths) -> Vec<Item> {
-    let mut found = Vec::new();
+pub(super) fn overrides(paths: &Paths, store: &Utf8Path) -> Vec<Item> {
+    let mut found = edited(&paths.host(UNITS), store);
     for folder in OVERRIDES {
         let Ok(entries) = paths.host(folder).read_dir_utf8() else {
             continue;
@@ -39,14 +42,33 @@ pub(super) fn overrides(paths: &Paths) -> Vec<Item> {
                 None if path.is_dir() => continue,
                 None => (name, "a unit file"),
             };
-            found.push(
-                Item::new(Kind::Unit, Cause::Person, unit)
-                    .expected("the generation's unit")
-                    .actual(format!("{what} in {folder}"))
-                    .evidence(format!("`systemctl revert {unit}` takes it away")),
-            );
+            found.push(overridden(unit, what, folder));
         }
     }
+    found
+}
+
+fn overridden(unit: &str, what: &str, folder: &str) -> Item {
+    Item::new(Kind::Unit, Cause::Person, unit)
+        .expected("the generation's unit")
+        .actual(format!("{what} in {folder}"))
+        .evidence(format!("`systemctl revert {unit}` takes it away"))
+}
+
+/// Units that lead into the store, with a drop-in beside them that does not.
+fn edited(folder: &Utf8Path, store: &Utf8Path) -> Vec<Item> {
+    let from_store = |path: &Utf8Path| path.canonicalize_utf8().is_ok_and(|path| path.starts_with(store));
+    let mut found: Vec<Item> = Vec::new();
+    for entry in folder.read_dir_utf8().into_iter().flatten().flatten() {
+        let Some(unit) = entry.file_name().strip_suffix(".d") else {
+            continue;
+        };
+        let mut files = entry.path().read_dir_utf8().into_iter().flatten().flatten();
+        if from_store(&folder.join(unit)) && files.any(|file| !from_store(file.path())) {
+            found.push(overridden(unit, "a drop-in", UNITS));
+        }
+    }
+    found.sort_by(|a, b| a.subject.cmp(&b.subject));
     found
 }
 
@@ -115,6 +137,34 @@ fn understand(shown: &str) -> Vec<Item> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::durable::{Lasting, replace};
+
+    #[test]
+    fn a_drop_in_of_a_unit_that_is_the_generations() {
+        let scratch = tempfile::tempdir().unwrap();
+        let at = Utf8Path::from_path(scratch.path()).unwrap();
+        let at = &at.canonicalize_utf8().unwrap();
+        let (store, units) = (at.join("store"), at.join("units"));
+        for unit in ["ours.service", "theirs.service", "both.service"] {
+            std::fs::create_dir_all(units.join(format!("{unit}.d"))).unwrap();
+        }
+        std::fs::create_dir_all(&store).unwrap();
+        let write = |path: &Utf8Path| replace(path, b"", 0o644, Lasting::Power).unwrap();
+        write(&store.join("unit"));
+        let link = |path: &str| std::os::unix::fs::symlink(store.join("unit"), units.join(path)).unwrap();
+        link("ours.service");
+        link("both.service");
+        link("both.service.d/declared.conf");
+        write(&units.join("theirs.service"));
+        for unit in ["ours.service", "theirs.service"] {
+            write(&units.join(format!("{unit}.d/override.conf")));
+        }
+        let subjects: Vec<_> = edited(&units, &store)
+            .into_iter()
+            .map(|item| item.subject)
+            .collect();
+        assert_eq!(subjects, ["ours.service"]);
+    }
 
     #[test]
     fn blocks_of_systemctl_show() {

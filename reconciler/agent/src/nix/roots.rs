@@ -4,9 +4,10 @@
 //! unlike indirect roots nothing drops them. Where that folder cannot be written (an agent that is not root),
 //! the links lie in the state directory and the daemon is told of them.
 
-use crate::durable::{self, DurableError};
+use crate::durable::{self, DurableError, Lasting};
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_daemon_client::{Client, ConnectError, ConnectOptions, StorePath, StorePathError};
+use sha2::{Digest, Sha256};
 
 /// A root that could not be made or removed.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,11 @@ pub enum RootError {
     },
 }
 
+/// The file that says whose folder it is: the agent's state directory.
+const AGENT: &str = "agent";
+/// The file of the accepted commit.
+const ACCEPTED: &str = "accepted";
+
 /// How the links take effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reach {
@@ -84,10 +90,20 @@ pub struct Roots {
 impl Roots {
     /// Chooses and makes the folder.
     pub fn open(nix_state: &Utf8Path, agent_state: &Utf8Path) -> Result<Roots, DurableError> {
-        let direct = nix_state.join("gcroots/reconciler");
-        if durable::folder(&direct, 0o755).is_ok() {
+        let shared = nix_state.join("gcroots/reconciler");
+        if durable::folder(&shared, 0o755).is_ok() {
+            let folder = match is_of(&shared, agent_state)? {
+                true => shared,
+                false => {
+                    let digest = Sha256::digest(agent_state.as_str());
+                    let mark: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+                    let folder = nix_state.join(format!("gcroots/reconciler-{mark}"));
+                    durable::folder(&folder, 0o755)?;
+                    folder
+                }
+            };
             return Ok(Roots {
-                folder: direct,
+                folder,
                 reach: Reach::Direct,
             });
         }
@@ -97,6 +113,27 @@ impl Roots {
             folder,
             reach: Reach::Indirect,
         })
+    }
+
+    /// The accepted commit as it stands here, where a journal that is lost does not take it along.
+    #[must_use]
+    pub fn accepted(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.folder.join(ACCEPTED)).ok()?;
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// Writes it down.
+    pub fn set_accepted(&self, revision: &str) -> Result<(), DurableError> {
+        if self.accepted().as_deref() == Some(revision) {
+            return Ok(());
+        }
+        let text = format!("{revision}\n");
+        durable::replace(
+            &self.folder.join(ACCEPTED),
+            text.as_bytes(),
+            0o644,
+            Lasting::Power,
+        )
     }
 
     /// The name of a generation's root.
@@ -171,7 +208,8 @@ impl Roots {
         };
         for entry in self.folder.read_dir_utf8().map_err(cleaning)? {
             let entry = entry.map_err(cleaning)?;
-            if !names.iter().any(|name| name == entry.file_name()) {
+            let is_ours = [AGENT, ACCEPTED].contains(&entry.file_name());
+            if !is_ours && !names.iter().any(|name| name == entry.file_name()) {
                 std::fs::remove_file(entry.path()).map_err(cleaning)?;
             }
         }
@@ -188,5 +226,62 @@ impl Roots {
             source,
         })?;
         Ok(link)
+    }
+}
+
+/// Whether a folder of roots is that of the agent with this state, or becomes it: another one on the host, as one for
+/// the system and one for homes, has another. One whose agent is gone is taken over.
+fn is_of(folder: &Utf8Path, agent_state: &Utf8Path) -> Result<bool, DurableError> {
+    let file = folder.join(AGENT);
+    let of = std::fs::read_to_string(&file).unwrap_or_default();
+    let of = Utf8Path::new(of.trim_end());
+    if of == agent_state {
+        return Ok(true);
+    }
+    if !of.as_str().is_empty() && of.exists() {
+        return Ok(false);
+    }
+    durable::replace(
+        &file,
+        format!("{agent_state}\n").as_bytes(),
+        0o644,
+        Lasting::Power,
+    )?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_agents_of_a_host_have_roots_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = Utf8Path::from_path(folder.path()).unwrap();
+        let (first, second) = (at.join("first"), at.join("second"));
+        for state in [&first, &second] {
+            std::fs::create_dir(state).unwrap();
+        }
+        let open = |state: &Utf8Path| Roots::open(&at.join("nix"), state).unwrap();
+        let (a, b) = (open(&first), open(&second));
+        assert_ne!(a.folder, b.folder);
+        a.link("generation-1", Utf8Path::new("/nix/store/a")).unwrap();
+        a.set_accepted("abc").unwrap();
+        b.keep(&[]).unwrap();
+        a.keep(&["generation-1".to_owned()]).unwrap();
+        assert!(a.protects("generation-1", Utf8Path::new("/nix/store/a")));
+        assert_eq!(
+            (a.accepted().as_deref(), b.accepted().as_deref()),
+            (Some("abc"), None)
+        );
+        assert_eq!(
+            (open(&first).folder, open(&second).folder),
+            (a.folder.clone(), b.folder)
+        );
+        // One that is gone leaves its place to the next.
+        std::fs::remove_dir(&first).unwrap();
+        let third = at.join("third");
+        std::fs::create_dir(&third).unwrap();
+        assert_eq!(open(&third).folder, a.folder);
     }
 }

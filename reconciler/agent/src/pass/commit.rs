@@ -324,6 +324,7 @@ fn converged(world: &World, id: &str, standing: Standing) -> Result<(), PassErro
     world.journal.set_failure(None)?;
     if standing == Standing::Head {
         world.journal.set_accepted(id)?;
+        world.roots.set_accepted(id)?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use camino::Utf8PathBuf;
 use proptest::prelude::*;
 
 mod staging;
+mod torn;
 
 #[test]
 fn without_a_fault_it_commits_and_the_boot_default_comes_last() {
