@@ -9,14 +9,14 @@ mod book;
 mod stage;
 
 use reconciler_tests::is_root;
-use stage::{Fault, Stage};
+use stage::{Fault, Reach, Stage};
 use std::collections::BTreeMap;
 use unix::mount::{MsFlags, mount};
 use unix::sched::{CloneFlags, unshare};
 
-/// The states in which something is still to be done, the way forth and then the way back. Units are restarted where a
-/// systemd runs: that state is a scene of `tests/systemd/run`.
-const STATES: [&str; 13] = [
+/// The states in which something is still to be done: the way forth, the way that a reboot ends, and the way back. Units
+/// are restarted where a systemd runs: that state is a scene of `tests/systemd/run`.
+const STATES: [&str; 17] = [
     "intended",
     "swapping-secrets",
     "activating",
@@ -25,6 +25,10 @@ const STATES: [&str; 13] = [
     "setting-profile",
     "setting-boot",
     "verifying-boot",
+    "staging-profile",
+    "staging-boot",
+    "verifying-staged",
+    "arriving",
     "restoring-secrets",
     "returning",
     "verifying-return",
@@ -33,12 +37,13 @@ const STATES: [&str; 13] = [
 ];
 
 /// The faults, as the table names them.
-const FAULTS: [(Fault, &str); 12] = [
+const FAULTS: [(Fault, &str); 13] = [
     (Fault::Killed, "killed"),
     (Fault::KilledUnwritten, "killed, the step done"),
     (Fault::KilledForEver, "killed for ever"),
     (Fault::PowerCut, "power cut"),
     (Fault::DiskFull, "disk full"),
+    (Fault::DiskFullAndKilled, "disk full, and killed"),
     (Fault::ReadOnly, "read-only"),
     (Fault::TornJournal, "journal torn"),
     (Fault::ClockBack, "clock at 1970"),
@@ -56,16 +61,21 @@ fn every_state_and_every_fault_end_on_the_old_or_the_new_system() {
     }
     let wanted = std::env::var("RECONCILE_FAULTS").unwrap_or_default();
     let (all, book) = (matches!(wanted.as_str(), "all" | "write"), book::read());
-    // Two machines share the work: each has every fault and every state.
+    // Two machines share the work, and a third has what only a reboot reaches.
     let found: BTreeMap<(usize, usize), &str> = std::thread::scope(|scope| {
-        let halves = [0, 1].map(|half| {
+        let machines = [0, 1, 2].map(|machine| {
             let wanted = &wanted;
             scope.spawn(move || {
                 // The mounts are this thread's and its children's alone.
                 unshare(CloneFlags::CLONE_NEWNS).unwrap();
                 mount::<str, str, str, str>(None, "/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None)
                     .unwrap();
-                let stage = Stage::new();
+                let reach = if machine == 2 {
+                    Reach::Reboot
+                } else {
+                    Reach::Switch
+                };
+                let stage = Stage::new(reach);
                 let mut found = BTreeMap::new();
                 for (row, state) in STATES.iter().enumerate() {
                     for (column, (fault, name)) in FAULTS.iter().enumerate() {
@@ -73,7 +83,11 @@ fn every_state_and_every_fault_end_on_the_old_or_the_new_system() {
                             Some(cell) => cell == (*state, *name),
                             None => all || (row * 5 + column) % FAULTS.len() == 0,
                         };
-                        if is_turn && (row + column / 5) % 2 == half {
+                        let by = match Reach::of(state) {
+                            Reach::Reboot => 2,
+                            Reach::Switch => (row + column / 5) % 2,
+                        };
+                        if is_turn && by == machine {
                             println!("{state}: {name}");
                             found.insert((row, column), stage.cell(state, *fault));
                         }
@@ -83,7 +97,10 @@ fn every_state_and_every_fault_end_on_the_old_or_the_new_system() {
                 found
             })
         });
-        halves.into_iter().flat_map(|half| half.join().unwrap()).collect()
+        machines
+            .into_iter()
+            .flat_map(|machine| machine.join().unwrap())
+            .collect()
     });
     if all {
         let table = book::table(&found);

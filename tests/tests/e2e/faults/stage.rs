@@ -20,6 +20,8 @@ pub(super) enum Fault {
     KilledForEver,
     PowerCut,
     DiskFull,
+    /// The agent is killed on a full disk, and its next start, or its deadman, finds it full.
+    DiskFullAndKilled,
     ReadOnly,
     TornJournal,
     ClockBack,
@@ -29,7 +31,26 @@ pub(super) enum Fault {
     TheirSwitch,
 }
 
-/// One of the two systems that the machine is switched between, whole.
+/// How the machine gets from one system to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Either can be switched to while the other runs.
+    Switch,
+    /// Only a boot leads from one to the other.
+    Reboot,
+}
+
+impl Reach {
+    /// On which way a state is.
+    pub(super) fn of(state: &str) -> Reach {
+        match state {
+            "staging-profile" | "staging-boot" | "verifying-staged" | "arriving" => Reach::Reboot,
+            _ => Reach::Switch,
+        }
+    }
+}
+
+/// A system that the machine may be on, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct System {
     revision: String,
@@ -44,8 +65,9 @@ pub(super) struct Stage {
     fleet: Fleet,
     tools: Scratch,
     token: Var,
-    systems: [System; 2],
-    theirs: PathBuf,
+    reach: Reach,
+    /// The two that it is switched between, and a person's.
+    systems: [System; 3],
 }
 
 /// What the hook of every toplevel does besides being counted: the probe `fit` fails after it, where that is wanted.
@@ -63,7 +85,7 @@ const LOADER: &str = "install_boot_loader() {
 ";
 
 impl Stage {
-    pub(super) fn new() -> Stage {
+    pub(super) fn new(reach: Reach) -> Stage {
         let (store, fleet, tools) = (Store::new(), Fleet::new(), Scratch::on_disk());
         let script = "toplevels/nixos/bin/switch-to-configuration";
         fleet.write(
@@ -89,51 +111,73 @@ impl Stage {
         let boot_id = tools.path().join("boot-id");
         reconciler_tests::write(&boot_id, &new_boot_id());
         mount::<Path, str, str, str>(Some(&boot_id), BOOT_ID, None, MsFlags::MS_BIND, None).unwrap();
-        let install = |motd: &'static str, secret: &'static str| {
-            fleet.motd("cinnabar", motd);
-            token.encrypt(&fleet, secret, &["cinnabar"]);
-            let revision = fleet.publish(motd);
-            host.now(0);
-            System {
-                revision,
-                motd,
-                toplevel: host.current().unwrap(),
-                token: secret,
-            }
-        };
-        let theirs = install("theirs", "three").toplevel;
-        let systems = [install("first", "one"), install("second", "two")];
-        Stage {
+        let mut stage = Stage {
             host,
             store,
             fleet,
             tools,
             token,
-            systems,
-            theirs,
+            reach,
+            systems: ["first", "second", "theirs"].map(|motd| System {
+                revision: String::new(),
+                motd,
+                toplevel: PathBuf::new(),
+                token: motd,
+            }),
+        };
+        for number in [2, 0, 1] {
+            stage.install(number);
+        }
+        stage
+    }
+
+    /// Has the machine converge on one of the systems for the first time.
+    fn install(&mut self, number: usize) {
+        let motd = self.systems[number].motd;
+        self.fleet.motd("cinnabar", motd);
+        self.token.encrypt(&self.fleet, motd, &["cinnabar"]);
+        if self.reach == Reach::Reboot {
+            let inhibitor = format!("{{\n  \"dbus-implementation\": \"{motd}\"\n}}\n");
+            self.fleet
+                .write("machines/cinnabar/root/switch-inhibitors", &inhibitor);
+        }
+        self.systems[number].revision = self.fleet.publish(motd);
+        self.host.run(&["now"]);
+        self.reboot_if_staged();
+        self.systems[number].toplevel = self.host.current().unwrap();
+        assert_eq!(self.side().motd, motd);
+    }
+
+    /// Where something waits for a reboot, there is one.
+    fn reboot_if_staged(&self) {
+        if !self.host.status()["staged"].is_null() {
+            self.power_cut(self.transaction());
+            self.host.run(&["now"]);
         }
     }
 
-    /// Which of the two systems the machine is on, whole.
+    /// Which of the systems the machine is on, whole.
     #[track_caller]
     fn side(&self) -> &System {
         let picture = self.host.picture(&self.store);
+        let token = self.host.secret(self.token.installed());
         let found = self.systems.iter().find(|system| {
             let toplevel = Some(&system.toplevel);
+            // A person's own tool knows nothing of the agent's secrets.
+            let has_token = system.motd == "theirs" || token.as_deref() == Some(system.token);
             picture.current.as_ref() == toplevel
                 && picture.profile.as_ref() == toplevel
                 && picture.boot.as_ref().map(|boot| &boot.1) == toplevel
                 && picture.motd == system.motd
-                && self.host.secret(self.token.installed()).as_deref() == Some(system.token)
+                && has_token
         });
-        found.unwrap_or_else(|| panic!("this is a third system\n{picture:#?}"))
+        found.unwrap_or_else(|| panic!("this is a third system\n{picture:#?}\ntoken: {token:?}"))
     }
 
     /// One state, one fault: where the machine ends, seen from where it was.
     pub(super) fn cell(&self, state: &str, fault: Fault) -> &'static str {
         let old = self.side().clone();
-        let new = self
-            .systems
+        let new = self.systems[..2]
             .iter()
             .find(|system| **system != old)
             .unwrap()
@@ -153,9 +197,13 @@ impl Stage {
             _ => state.to_owned(),
         };
         let says = self.tools.path().join("says");
-        let mut agent = self
-            .host
-            .start(&[("RECONCILER_HALT", &at)], &["pin", &new.revision], &says);
+        let mut request = vec!["pin", &new.revision];
+        if state == "arriving" {
+            self.host.run(&request).ended(10);
+            self.power_cut(self.transaction());
+            request = vec!["now"];
+        }
+        let mut agent = self.host.start(&[("RECONCILER_HALT", &at)], &request, &says);
         wait_for(
             &format!("the agent stops at {at}"),
             Duration::from_secs(120),
@@ -175,6 +223,7 @@ impl Stage {
             // Its time would come in the middle of the next cells.
             let _ = killpg(Pid::from_raw(deadman.cast_signed()), Signal::SIGKILL);
         }
+        self.reboot_if_staged();
         let end = self.side().clone();
         for spoiled in ["spoil-probe", "spoil-boot", "unfit"] {
             let _ = std::fs::remove_file(self.host.path(spoiled));
@@ -183,15 +232,20 @@ impl Stage {
             self.host.now(0);
             return "new";
         }
+        if end != old {
+            // A person's own system has their secrets, the agent those of what ran before.
+            let token = self.host.secret(self.token.installed());
+            assert_eq!(token.as_deref(), Some(old.token));
+        }
         // Who was killed for ever before there was a deadman is found at the next start.
         self.host.run(&["now"]);
-        // What holds it back is what failed, and the pin that was in force before; nothing else does.
-        self.host.run(&["unpin"]);
-        self.host
-            .run(&["now", "--force", "--revision", &new.revision])
-            .ended(0);
+        // What holds it back is what failed; nothing else does.
+        self.host.run(&["pin", &new.revision]);
+        self.host.run(&["now", "--force"]);
+        self.reboot_if_staged();
         assert_eq!(self.side(), &new);
-        "old"
+        self.host.now(0);
+        if end == old { "old" } else { "theirs" }
     }
 
     /// Makes the fault happen to an agent that is stopped, and the agent go on where it can.
@@ -225,14 +279,18 @@ impl Stage {
                 host.run(&["now"]);
             }
             Fault::DiskFull => {
-                let filler = host.state().join("filler");
-                let file = std::fs::File::create_new(&filler).unwrap();
-                let mut at = 0;
-                while let Ok(written @ 1..) = file.write_at(&[1; 4096], at) {
-                    at += written as u64;
-                }
+                let filler = self.fill_disk();
                 resume(agent);
                 agent.wait().unwrap();
+                std::fs::remove_file(filler).unwrap();
+                host.run(&["now"]);
+            }
+            Fault::DiskFullAndKilled => {
+                let filler = self.fill_disk();
+                end(agent);
+                let ended = host.run(&["now"]);
+                let open = host.status()["last_pass"]["outcome"].is_null();
+                assert!(!open, "{ended}");
                 std::fs::remove_file(filler).unwrap();
                 host.run(&["now"]);
             }
@@ -277,12 +335,14 @@ impl Stage {
             Fault::TheirSwitch => {
                 // As nixos-rebuild does it: the profile first, and then the switch.
                 let profile = self.store.state().join("profiles/system");
-                let (profile, theirs) = (profile.display().to_string(), self.theirs.display().to_string());
+                let system = &self.systems[2].toplevel;
+                let (profile, theirs) = (profile.display().to_string(), system.display().to_string());
                 self.store
                     .nix("nix-env", &["--profile", &profile, "--set", &theirs])
                     .ended(0);
                 let status = self
-                    .as_booted(&self.theirs.join("bin/switch-to-configuration"))
+                    .as_booted(&system.join("bin/switch-to-configuration"))
+                    .env("NIXOS_NO_CHECK", "1")
                     .arg("switch")
                     .status();
                 assert!(status.unwrap().success());
@@ -293,6 +353,17 @@ impl Stage {
                 });
             }
         }
+    }
+
+    /// Leaves no byte of the disk of the agent's state.
+    fn fill_disk(&self) -> PathBuf {
+        let filler = self.host.state().join("filler");
+        let file = std::fs::File::create_new(&filler).unwrap();
+        let mut at = 0;
+        while let Ok(written @ 1..) = file.write_at(&[1; 4096], at) {
+            at += written as u64;
+        }
+        filler
     }
 
     fn with_clock(&self, agent: &mut Child, time: &str) {
