@@ -318,6 +318,31 @@ fn a_lost_mirror_does_not_lose_the_accepted_commit() {
 }
 
 #[test]
+fn a_collection_in_the_middle_takes_neither_side() {
+    let stage = Stage::new();
+    let old = stage.host.current().unwrap();
+    let agent = stage.activating();
+    // Nothing of it but its roots is left.
+    agent.kill();
+    stage.store.nix("nix-store", &["--gc"]).ended(0);
+    let new = stage.host.activations().last().unwrap().clone();
+    assert_ne!(new, old);
+    for toplevel in [&new, &old] {
+        let toplevel = toplevel.display().to_string();
+        stage
+            .store
+            .nix("nix-store", &["--check-validity", &toplevel])
+            .ended(0);
+    }
+    stage.let_go();
+    stage.host.now(0);
+    stage.ended_well();
+    stage.store.nix("nix-store", &["--gc"]).ended(0);
+    stage.host.run(&["rollback"]).ended(0);
+    assert_eq!(stage.host.current(), Some(old));
+}
+
+#[test]
 fn a_state_that_was_deleted_is_no_way_back_behind_the_accepted_commit() {
     let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
     fleet.motd("cinnabar", "second");

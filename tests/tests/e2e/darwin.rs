@@ -283,3 +283,24 @@ fn drift_of_a_job_is_told_and_corrected() {
     stage.host.run(&["drift", "--correct"]).ended(0);
     eventually("the job runs again", || stage.group(label).is_some());
 }
+
+#[test]
+fn a_switch_by_hand_is_waited_for() {
+    let stage = Stage::new();
+    let (host, first) = (&stage.host, stage.host.current());
+    stage.fleet.motd("stibnite", "second");
+    stage.fleet.publish("the second commit");
+    // As ps shows darwin-rebuild's last step.
+    let theirs = first.as_ref().unwrap().join("activate");
+    let mut theirs = std::process::Command::new("/bin/sh")
+        .args(["-c", "sleep 600; :"])
+        .arg(theirs)
+        .spawn()
+        .unwrap();
+    host.run(&["now"]).ended(75).says("another switch is running");
+    assert_eq!((host.motd().as_str(), host.current()), ("first", first));
+    theirs.kill().unwrap();
+    theirs.wait().unwrap();
+    host.now(0);
+    assert_eq!(host.motd(), "second");
+}

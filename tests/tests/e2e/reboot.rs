@@ -213,6 +213,26 @@ fn the_first_pass_after_the_boot_confirms_it() {
 }
 
 #[test]
+fn a_collection_before_the_boot_takes_neither_side() {
+    if !is_root() {
+        eprintln!("only root can start a host anew");
+        return;
+    }
+    let mut stage = Stage::new();
+    let (_, next) = stage.staged("second");
+    stage.store.nix("nix-store", &["--gc"]).ended(0);
+    stage.host.reboot();
+    stage.store.nix("nix-store", &["--gc"]).ended(0);
+    stage.host.now(0);
+    assert_eq!(stage.host.current(), Some(next));
+    stage.store.nix("nix-store", &["--gc"]).ended(0);
+    stage.host.run(&["rollback"]).ended(10);
+    stage.host.reboot();
+    stage.host.now(0);
+    stage.is_on_old();
+}
+
+#[test]
 fn what_does_not_work_after_the_boot_is_taken_back() {
     if !is_root() {
         eprintln!("only root can start a host anew");

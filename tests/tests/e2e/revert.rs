@@ -162,7 +162,7 @@ fn exit_code_11_is_another_switch() {
         .host
         .run(&["now"])
         .ended(75)
-        .says("another switch-to-configuration is running");
+        .says("another switch is running");
     assert_eq!(stage.host.picture(&stage.store), before);
     assert_eq!(stage.host.status()["quarantine"], Value::Array(Vec::new()));
     lock.unlock().unwrap();
@@ -186,7 +186,7 @@ fn a_switch_by_hand_in_the_middle_is_waited_for() {
     agent.until("it says that it waits", || {
         agent
             .log()
-            .contains("another switch-to-configuration is running: waiting for its end, at most 30 min")
+            .contains("another switch is running: waiting for its end, at most 30 min")
     });
     assert!(stage.host.path("theirs").exists());
     assert_eq!(stage.store.profile("system"), profile);

@@ -7,6 +7,7 @@ mod environment;
 mod linux;
 mod memory;
 mod person;
+mod processes;
 mod service;
 mod space;
 mod systemctl;
@@ -24,6 +25,7 @@ pub use linux::{
 };
 pub use memory::keep_to_itself;
 pub use person::Person;
+pub use processes::runs_activation;
 pub use service::{SERVICE_FILES, agent_program};
 pub use space::free;
 pub use systemctl::{SystemctlError, UnitState, systemctl, unit_states};

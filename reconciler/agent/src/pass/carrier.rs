@@ -70,7 +70,7 @@ impl Carrier for HostCarrier<'_, '_> {
                 }
             }
             Effect::RestoreProfile { generation, target } => {
-                if let Err(failure) = self.others_ended(surface(intent)).await {
+                if let Err(failure) = self.others_ended(surface(intent), Action::Return).await {
                     return Event::Failed(failure);
                 }
                 if self.profile_is_theirs(intent) {
@@ -135,8 +135,7 @@ impl HostCarrier<'_, '_> {
 
     /// Makes ready for the host to be touched: nobody else is at it, and what would undo it without this agent waits.
     async fn begin(&mut self, id: i64, intent: &Intent) -> Event {
-        let lock = surface(intent).lock(&self.world.settings.paths);
-        if lock.is_some_and(|lock| host::is_locked(&lock)) {
+        if self.is_switched(surface(intent)).await {
             return Event::Failed(Failure::SwitchLocked);
         }
         if let Err(failure) = self.is_nobody_elses(intent, None) {
@@ -302,7 +301,7 @@ impl HostCarrier<'_, '_> {
                 // Everything but the beginning has to be done: it waits for its turn.
                 let turn = match action {
                     Action::Test if intent.approach == Approach::Switch => self
-                        .others_ended(surface)
+                        .others_ended(surface, action)
                         .await
                         .and_then(|()| self.is_nobody_elses(intent, left)),
                     Action::Test => Ok(()),
@@ -311,10 +310,10 @@ impl HostCarrier<'_, '_> {
                         self.is_still_ours(intent, Side::New).await
                     }
                     Action::Return => self
-                        .others_ended(surface)
+                        .others_ended(surface, action)
                         .await
                         .and_then(|()| self.is_nobody_elses(intent, left)),
-                    Action::Boot => self.others_ended(surface).await,
+                    Action::Boot => self.others_ended(surface, action).await,
                 };
                 turn.map_err(|failure| match action {
                     // Nothing of it was begun.

@@ -244,10 +244,13 @@ pub enum PassError {
         back_on: Option<String>,
     },
     /// Another switch runs.
-    #[error("another switch-to-configuration is running; nothing was changed")]
+    #[error("another switch is running; nothing was changed")]
     SwitchRunning,
     /// Another switch came in between.
-    #[error("the activation was given up, and the machine is back on what it ran: {failure}")]
+    #[error("the activation was given up, and {}: {failure}", match failure {
+        Failure::Overtaken { .. } => "what runs now stays",
+        _ => "the machine is back on what it ran",
+    })]
     SwitchBetween {
         /// What happened.
         failure: Failure,

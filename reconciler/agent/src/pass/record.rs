@@ -144,7 +144,10 @@ async fn converge(
         return recover::undo(world, (transaction, limit), about, report).await;
     }
     let recovered = recover::recover(world, about, report).await;
-    if matches!(recovered, Err(PassError::Reverted { .. })) {
+    if matches!(
+        recovered,
+        Err(PassError::Reverted { .. } | PassError::SwitchBetween { .. })
+    ) {
         // Where nothing that runs had to be touched, nothing of the way back brought them.
         restore::in_a_pass(world, report)?;
     }

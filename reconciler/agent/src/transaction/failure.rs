@@ -99,7 +99,7 @@ pub enum Failure {
         found: Option<String>,
     },
     /// Another switch went on for longer than is waited for. In seconds.
-    #[error("another switch-to-configuration did not end within {0} s")]
+    #[error("another switch did not end within {0} s")]
     SwitchNeverEnded(u64),
     /// The loader has an entry for it whose kernel or initrd is not whole.
     #[error("the boot loader's entry names a kernel or an initrd that is not whole; is /boot full?")]

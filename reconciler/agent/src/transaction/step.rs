@@ -241,26 +241,22 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             Some(failure) => unstage(failure),
         },
         (State::Staged { .. }, Event::Superseded) => unstage(Failure::Superseded),
-        (State::Arriving { staging }, event @ (Event::Observed(_) | Event::Overwritten(_))) => {
-            let overwritten = matches!(event, Event::Overwritten(_));
-            let (Event::Observed(found) | Event::Overwritten(found)) = event else {
-                return Err(IllegalStep {
-                    state: State::Arriving { staging },
-                    event,
-                });
-            };
-            // The boot loader knows nothing of a specialisation that is to run: it boots what has it.
-            if found.as_ref() == Some(&intent.toplevel) || found.as_ref() == Some(intent.live()) {
-                return Ok(State::SwappingSecrets);
-            }
-            let found = found.map(Utf8PathBuf::into_string);
-            // What runs is what somebody, or the loader's own fallback, chose to boot: it is left alone.
-            unstage(match staging {
-                _ if overwritten => Failure::Overtaken { found },
-                Staging::Complete => Failure::NotBooted { found },
-                Staging::CutOff => Failure::Rebooted,
-            })
+        // The boot loader knows nothing of a specialisation that is to run: it boots what has it.
+        (State::Arriving { .. }, Event::Observed(found) | Event::Overwritten(found))
+            if found.as_ref() == Some(&intent.toplevel) || found.as_ref() == Some(intent.live()) =>
+        {
+            Ok(State::SwappingSecrets)
         }
+        // What runs is what somebody, or the loader's own fallback, chose to boot: it is left alone.
+        (State::Arriving { .. }, Event::Overwritten(found)) => unstage(Failure::Overtaken {
+            found: found.map(Utf8PathBuf::into_string),
+        }),
+        (State::Arriving { staging }, Event::Observed(found)) => unstage(match staging {
+            Staging::Complete => Failure::NotBooted {
+                found: found.map(Utf8PathBuf::into_string),
+            },
+            Staging::CutOff => Failure::Rebooted,
+        }),
         (State::SwappingSecrets, Event::SecretsInForce(running)) => Ok(State::Activating { running }),
         (State::SwappingSecrets, Event::Failed(failure)) => back(failure, Reach::Secrets),
         (State::Activating { running }, Event::Activated(Activation::Live(health))) => {
