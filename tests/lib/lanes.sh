@@ -50,11 +50,13 @@ lane_e2e() {
     # Other users, mounts and owners are root's to try.
     if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then
         triple=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
-        export "CARGO_TARGET_${triple}_RUNNER=sudo --preserve-env=PATH,RECONCILE_TEST_TOOLS,RECONCILE_BIN"
+        export "CARGO_TARGET_${triple}_RUNNER=sudo --preserve-env=PATH,RECONCILE_TEST_TOOLS,RECONCILE_BIN,RUST_TEST_THREADS"
     elif [ "$(id -u)" != 0 ]; then
         echo "skipped: what only root can try; there is no sudo"
     fi
     export RECONCILE_BIN="$debug/reconcile"
+    # They wait as much as they compute.
+    export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) * 2))}"
     tests -p reconciler-tests
 }
 

@@ -50,4 +50,4 @@ pub use sops_nix::SopsNix;
 pub use sshd::Sshd;
 pub use store::Store;
 pub use vars::Var;
-pub use wait::{eventually, wait_for};
+pub use wait::{eventually, is_stopped, wait_for};

@@ -37,3 +37,11 @@ pub fn eventually(what: &str, mut look: impl FnMut() -> bool) {
         String::new,
     );
 }
+
+/// Whether a process was stopped, as SIGSTOP does.
+#[must_use]
+pub fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+}

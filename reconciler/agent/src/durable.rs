@@ -49,6 +49,18 @@ pub enum DurableError {
     },
 }
 
+impl DurableError {
+    /// Whether the disk had no room for it.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let (DurableError::Write { source, .. }
+        | DurableError::Rename { source, .. }
+        | DurableError::SyncFolder { source, .. }
+        | DurableError::CreateFolder { source, .. }) = self;
+        source.kind() == io::ErrorKind::StorageFull
+    }
+}
+
 /// How much of a crash a file has to outlive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lasting {

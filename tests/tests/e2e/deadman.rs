@@ -1,6 +1,6 @@
 //! A transaction that nobody confirms is undone without the agent.
 
-use reconciler_tests::{Fleet, Host, Store, eventually};
+use reconciler_tests::{Fleet, Host, Store, eventually, is_stopped};
 use std::path::{Path, PathBuf};
 
 /// A hook that says that it runs, and never ends.
@@ -82,13 +82,13 @@ fn a_new_configuration_that_cannot_be_read_is_not_in_its_way() {
 #[test]
 fn it_is_disarmed_when_the_transaction_ends() {
     let (_store, fleet, host) = stage();
-    assert!(host.state().join("transactions/1/deadman.started").exists());
+    assert!(host.state().join("transactions/1/deadman.log").exists());
     eventually("the first one is gone", || host.deadman(1).is_none());
     fleet.motd("cinnabar", "bad");
     fleet.fault("cinnabar", "activate-exit", "1");
     fleet.publish("it fails");
     host.now(16);
-    assert!(host.state().join("transactions/2/deadman.started").exists());
+    assert!(host.state().join("transactions/2/deadman.log").exists());
     eventually("the second one is gone", || host.deadman(2).is_none());
 }
 
@@ -142,4 +142,18 @@ fn session(pid: u32) -> String {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let (_, rest) = stat.rsplit_once(')').unwrap();
     rest.split_whitespace().nth(3).unwrap().to_owned()
+}
+
+#[test]
+fn an_agent_killed_right_after_the_end_leaves_none_behind() {
+    let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
+    let host = Host::new(&store, &fleet, "cinnabar");
+    let mut agent = host.start(&[("RECONCILER_HALT", "ended")], &["now"], &host.path("says"));
+    eventually("the agent stops at the end", || is_stopped(agent.id()));
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert_eq!(host.history()[0]["outcome"], "converged");
+    assert!(host.deadman(1).is_some());
+    host.now(0);
+    eventually("the deadman is gone", || host.deadman(1).is_none());
 }

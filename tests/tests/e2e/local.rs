@@ -65,7 +65,7 @@ fn a_full_disk() {
                  cp -a \"$1/var/lib/reconciler/.\" \"$1/small\" && { cat /dev/zero >\"$1/small/fill\" 2>/dev/null; true; } && \
                  mount --bind \"$1/small\" \"$1/var/lib/reconciler\"";
     let output = stage.host.run_unshared(mount, &["now"]);
-    refusal(output, 1, &["the journal"], Some("free some space"));
+    refusal(output, 1, &["No space left on device"], Some("free some space"));
     assert_eq!(stage.host.picture(&stage.store), before);
     // With space again all is well.
     stage.host.now(0);

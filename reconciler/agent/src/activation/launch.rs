@@ -177,6 +177,7 @@ impl Launcher {
             Handle::of(self.supervisor, &self.folders, unit)
                 .stop(&files)
                 .await;
+            files.unmark();
         }
     }
 

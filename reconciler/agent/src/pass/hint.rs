@@ -83,6 +83,7 @@ impl PassError {
                 text("a newer agent wrote it: run that one, or move the journal away to begin anew")
             }
             PassError::Journal(error) if error.is_full() => text("free some space in the state directory"),
+            PassError::Durable(error) if error.is_full() => text("free some space in the state directory"),
             PassError::Held { gate, .. } if gate == "quarantine" => {
                 text("push a fix, or `reconcile now --force` to try it again")
             }

@@ -18,10 +18,15 @@ pub(super) async fn recover(
     report: &mut Reporter<'_>,
 ) -> Result<Option<Generation>, PassError> {
     let Some(record) = world.journal.open_transaction()? else {
+        // Its end was written down, and the agent killed before its deadman was told.
+        if let Some(last) = world.journal.transactions(1)?.first() {
+            deadman::disarm(world, last.id).await;
+        }
         return Ok(None);
     };
     let waited = matches!(record.state, State::Staged { .. });
     if waited && record.boot_id == world.boot_id {
+        deadman::disarm(world, record.id).await;
         return Ok(None);
     }
     report.begin(Phase::Recover);

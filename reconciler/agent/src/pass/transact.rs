@@ -184,6 +184,7 @@ pub(super) async fn finish(
         Ended::RevertFailed { failure, revert } => Err(revert_failed(world, id, intent, failure, revert)?),
     };
     // Only what is written down has ended.
+    transaction::halt_at("ended");
     deadman::disarm(world, id).await;
     recorded
 }

@@ -12,18 +12,23 @@ pub(super) enum Moment {
     Done,
 }
 
-/// Stops this process, as SIGSTOP does, if `RECONCILER_HALT` names the step: `probing`, or `probing/done`.
-#[cfg(debug_assertions)]
+/// Stops at a step: `probing`, or `probing/done`.
 pub(super) fn halt(state: &State, moment: Moment) {
+    match moment {
+        Moment::Journaled => halt_at(state.name()),
+        Moment::Done => halt_at(&format!("{}/done", state.name())),
+    }
+}
+
+/// Stops this process, as SIGSTOP does, if `RECONCILER_HALT` names the place.
+#[cfg(debug_assertions)]
+pub fn halt_at(place: &str) {
     use unix::sys::signal::{Signal, raise};
-    let name = match moment {
-        Moment::Journaled => state.name().to_owned(),
-        Moment::Done => format!("{}/done", state.name()),
-    };
-    if std::env::var("RECONCILER_HALT").is_ok_and(|wanted| wanted == name) {
+    if std::env::var("RECONCILER_HALT").is_ok_and(|wanted| wanted == place) {
         let _ = raise(Signal::SIGSTOP);
     }
 }
 
+/// Nothing.
 #[cfg(not(debug_assertions))]
-pub(super) fn halt(_state: &State, _moment: Moment) {}
+pub fn halt_at(_place: &str) {}

@@ -19,6 +19,7 @@ pub const FORMAT: u32 = 2;
 
 pub use carry::{Carrier, CarryError, Ended, advance, carry};
 pub use failure::{Failure, Health};
+pub use halt::halt_at;
 pub use intent::{Approach, Intent, Previous, RunningUnit, Side, Specialisation};
 pub use state::{Activation, Event, Reach, Restart, Staging, State, Way};
 pub use step::{Effect, IllegalStep, STAGE, effect, step};

@@ -1,7 +1,7 @@
 //! The machine on which the faults of `../faults.rs` happen: one of two systems, whole, and a transaction from
 //! either to the other that is stopped where it is wanted.
 
-use reconciler_tests::{Entry, Fleet, Host, Scratch, Store, Var, eventually, tool, wait_for};
+use reconciler_tests::{Entry, Fleet, Host, Scratch, Store, Var, eventually, is_stopped, tool, wait_for};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -439,12 +439,6 @@ fn end(agent: &mut Child) {
 
 fn resume(agent: &Child) {
     kill(Pid::from_raw(agent.id().cast_signed()), Signal::SIGCONT).unwrap();
-}
-
-fn is_stopped(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')')
-        .is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
 }
 
 fn read(path: &Path) -> String {
