@@ -1,44 +1,50 @@
-//! The boot loaders of NixOS by the files they leave: whether one would boot a toplevel, and whether /boot has room
-//! for it. Reads, and installs nothing.
+//! The boot loaders of NixOS by the files they leave: whether one would boot a toplevel. Reads, and installs nothing.
 //!
 //! The forms are those of nixpkgs' builders (systemd-boot, GRUB, extlinux, limine) and of lanzaboote's images.
 
 use super::BootEntry;
 use crate::config::Paths;
-use crate::host;
 use camino::{Utf8Path, Utf8PathBuf};
-use std::os::unix::fs::MetadataExt;
+use std::time::SystemTime;
 
 /// Where the partition that the firmware reads is mounted, and the one beside it that holds the kernels.
-const MOUNTS: [&str; 3] = ["/boot", "/efi", "/boot/efi"];
-/// Where the builders copy kernels and initrds to, below a mount, each as `<store path>-<file>`.
-const COPIES: [&str; 3] = ["EFI/nixos", "kernels", "nixos"];
-/// What a builder copies of a toplevel.
-const PARTS: [&str; 2] = ["kernel", "initrd"];
+pub(super) const MOUNTS: [&str; 3] = ["/boot", "/efi", "/boot/efi"];
 /// The longest image that is searched for a command line, in bytes.
 const IMAGE_LIMIT: u64 = 256 << 20;
 
-/// /boot has no room for a kernel and an initrd.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{mount} has no room for its kernel and initrd: they take {}, and {} are free", crate::text::size(*needed), crate::text::size(*free))]
-pub struct NoRoom {
-    /// The mount.
-    pub mount: Utf8PathBuf,
-    /// Bytes that are yet to be copied.
-    pub needed: u64,
-    /// Bytes that are free, or would be if everything went that neither runs nor boots.
-    pub free: u64,
-}
-
 /// Whether the default of a known loader is `toplevel`, whole. Files of a loader that the machine had before may lie
-/// beside those of the one that it has: they name nothing new.
+/// beside those of the one that it has: the newer ones count.
 pub(super) fn entry(paths: &Paths, toplevel: &Utf8Path) -> BootEntry {
     let mounts = MOUNTS.map(|mount| paths.host(mount));
-    match (specified(&mounts, toplevel), configured(&mounts, toplevel)) {
-        (BootEntry::Verified, _) | (_, BootEntry::Verified) => BootEntry::Verified,
-        (BootEntry::Unverified, configured) => configured,
-        (specified, _) => specified,
+    let (specified, configured) = (specified(&mounts, toplevel), configured(&mounts, toplevel));
+    if specified == BootEntry::Unverified
+        || written(&mounts, &["loader/loader.conf"]) < written(&mounts, &FILES)
+    {
+        match configured {
+            BootEntry::Unverified => specified,
+            configured => configured,
+        }
+    } else {
+        specified
     }
+}
+
+/// The configurations of loaders that have a file of their own.
+const FILES: [&str; 4] = [
+    "grub/grub.cfg",
+    "extlinux/extlinux.conf",
+    "limine/limine.conf",
+    "limine.conf",
+];
+
+/// When the newest of these files was written.
+fn written(mounts: &[Utf8PathBuf], files: &[&str]) -> Option<SystemTime> {
+    let files = files
+        .iter()
+        .flat_map(|file| mounts.iter().map(move |mount| mount.join(file)));
+    files
+        .filter_map(|file| file.metadata().ok()?.modified().ok())
+        .max()
 }
 
 /// By the entries of the Boot Loader Specification.
@@ -65,12 +71,8 @@ fn specified(mounts: &[Utf8PathBuf], toplevel: &Utf8Path) -> BootEntry {
 /// By the configurations of other loaders.
 fn configured(mounts: &[Utf8PathBuf], toplevel: &Utf8Path) -> BootEntry {
     let mut found = BootEntry::Unverified;
-    for (file, chosen) in [
-        ("grub/grub.cfg", grub_default as fn(&str) -> &str),
-        ("extlinux/extlinux.conf", extlinux_default),
-        ("limine/limine.conf", whole),
-        ("limine.conf", whole),
-    ] {
+    let chosen = [grub_default as fn(&str) -> &str, extlinux_default, whole, whole];
+    for (file, chosen) in FILES.into_iter().zip(chosen) {
         for mount in mounts {
             let Ok(text) = std::fs::read_to_string(mount.join(file)) else {
                 continue;
@@ -82,85 +84,6 @@ fn configured(mounts: &[Utf8PathBuf], toplevel: &Utf8Path) -> BootEntry {
         }
     }
     found
-}
-
-/// Whether the kernel and the initrd of `toplevel` can be copied to where the loader has those of others.
-///
-/// Only what is certain is an error: a builder may make room first, by what it removes of older generations.
-pub(super) fn room(
-    paths: &Paths,
-    store: &Utf8Path,
-    toplevel: &Utf8Path,
-    keep: &[Utf8PathBuf],
-) -> Result<(), NoRoom> {
-    let copies = MOUNTS
-        .map(|mount| paths.host(mount))
-        .into_iter()
-        .flat_map(|mount| COPIES.map(|folder| (mount.clone(), mount.join(folder))))
-        .find(|(_, folder)| folder.is_dir());
-    let Some((mount, folder)) = copies else {
-        return Ok(());
-    };
-    let device = |path: &Utf8Path| path.metadata().map(|found| found.dev()).ok();
-    // A loader that can read the store's own file system copies nothing.
-    if !folder.ends_with("EFI/nixos") && device(&folder) == device(store) {
-        return Ok(());
-    }
-    // The images of lanzaboote have names of their own: what is there already cannot be told.
-    if mount.join("EFI/Linux").is_dir() {
-        return Ok(());
-    }
-    let Some(left) = host::free(&folder) else {
-        return Ok(());
-    };
-    let wanted = parts(toplevel);
-    let kept: Vec<String> = keep
-        .iter()
-        .flat_map(|system| parts(system))
-        .map(|part| part.name)
-        .collect();
-    let mut reclaimable = 0;
-    let mut present = Vec::new();
-    for file in folder.read_dir_utf8().into_iter().flatten().flatten() {
-        let name = file.file_name().trim_end_matches(".efi").to_owned();
-        let size = file.metadata().map_or(0, |found| found.len());
-        if !kept.contains(&name) && !wanted.iter().any(|part| part.name == name) {
-            reclaimable += size;
-        }
-        present.push((name, size));
-    }
-    let needed = wanted
-        .iter()
-        .filter(|part| {
-            !present
-                .iter()
-                .any(|(name, size)| *name == part.name && *size >= part.size)
-        })
-        .map(|part| part.size)
-        .sum();
-    let free = left.saturating_add(reclaimable);
-    if needed > free {
-        return Err(NoRoom { mount, needed, free });
-    }
-    Ok(())
-}
-
-/// A kernel or an initrd.
-struct Part {
-    /// What its copy is called, without an ending.
-    name: String,
-    size: u64,
-}
-
-fn parts(toplevel: &Utf8Path) -> Vec<Part> {
-    let part = |file: &&str| {
-        let path = toplevel.join(file).canonicalize_utf8().ok()?;
-        Some(Part {
-            name: format!("{}-{}", path.parent()?.file_name()?, path.file_name()?),
-            size: path.metadata().ok()?.len(),
-        })
-    };
-    PARTS.iter().filter_map(part).collect()
 }
 
 /// An entry of the Boot Loader Specification: a text of type 1, or an image of type 2.
@@ -283,6 +206,7 @@ fn names(content: &[u8], toplevel: &Utf8Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::boot_room::{PARTS, room};
     use super::*;
     use crate::durable::{Lasting, folder, replace};
 
@@ -361,8 +285,17 @@ mod tests {
             format!("set default=0\nmenuentry \"NixOS\" {{\n linux /k init={toplevel}/init x\n}}\n")
         };
         boot.write("boot/grub/grub.cfg", grub(NEW));
+        // By as much as a file system for the firmware tells apart.
+        let age = |path: &str| {
+            let past = SystemTime::now() - std::time::Duration::from_secs(2);
+            let file = std::fs::File::options().write(true).open(boot.at(path)).unwrap();
+            file.set_modified(past).unwrap();
+        };
+        age("boot/loader/loader.conf");
         assert_eq!(boot.entry(NEW), BootEntry::Verified);
-        boot.write("boot/grub/grub.cfg", grub("/nix/store/older"));
+        assert_eq!(boot.entry("/nix/store/old"), BootEntry::Missing);
+        boot.write("boot/loader/loader.conf", "default nixos-generation-1.conf\n");
+        age("boot/grub/grub.cfg");
         assert_eq!(boot.entry(NEW), BootEntry::Missing);
         assert_eq!(boot.entry("/nix/store/old"), BootEntry::Verified);
     }

@@ -2,6 +2,7 @@
 
 mod amiss;
 mod boot_loader;
+mod boot_room;
 mod custom;
 mod darwin;
 mod home_manager;
@@ -16,7 +17,7 @@ mod surface;
 mod system_manager;
 
 pub use amiss::{Amiss, Weight};
-pub use boot_loader::NoRoom;
+pub use boot_room::NoRoom;
 pub use home_manager::{Home, current_of, homes};
 pub use identify::{IdentifyError, identify};
 pub use leaf::{Declared, Leaf};

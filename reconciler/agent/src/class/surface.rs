@@ -1,7 +1,7 @@
 //! The one surface of every class that this agent activates.
 
 use super::{
-    Amiss, Class, NoRoom, NoSpecialisation, Obstacle, Site, Wanted, boot_loader, custom, darwin,
+    Amiss, Class, NoRoom, NoSpecialisation, Obstacle, Site, Wanted, boot_loader, boot_room, custom, darwin,
     home_manager, nixos, reboot, system_manager,
 };
 use crate::config::{NixSettings, Paths};
@@ -313,7 +313,7 @@ impl Surface {
         keep: &[Utf8PathBuf],
     ) -> Result<(), NoRoom> {
         if self == Surface::Nixos {
-            boot_loader::room(paths, store, toplevel, keep)
+            boot_room::room(paths, store, toplevel, keep)
         } else {
             Ok(())
         }

@@ -8,14 +8,14 @@ use std::time::Duration;
 /// How long ps may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Whether somebody runs the script `activate` of a path of the store: `darwin-rebuild` takes no lock that could be seen.
+/// Whether root runs the script `activate` of a path of the store: `darwin-rebuild` takes no lock that could be seen.
 /// Where ps does not answer, nobody is seen.
 pub async fn runs_activation(store: &Utf8Path, folders: &[PathBuf]) -> bool {
     let Some(ps) = locate("ps", folders) else {
         return false;
     };
     let asked = Command::new(ps, LIMIT)
-        .args(["-axww", "-o", "command="])
+        .args(["-axww", "-o", "uid=,command="])
         .env("PATH", "/usr/bin:/bin")
         .run(&mut |_| {})
         .await;
@@ -28,8 +28,12 @@ pub async fn runs_activation(store: &Utf8Path, folders: &[PathBuf]) -> bool {
 }
 
 fn is_activation(command: &str, store: &Utf8Path) -> bool {
-    command
-        .split_whitespace()
+    let mut words = command.split_whitespace();
+    // Only root activates a system.
+    if words.next() != Some("0") {
+        return false;
+    }
+    words
         .map(Utf8Path::new)
         .any(|word| word.starts_with(store) && word.file_name() == Some("activate"))
 }
@@ -43,16 +47,17 @@ mod tests {
         let store = Utf8Path::new("/nix/store");
         for (command, expected) in [
             (
-                "/nix/store/b-bash/bin/bash /nix/store/a-darwin-system-26.05/activate",
+                "    0 /nix/store/b-bash/bin/bash /nix/store/a-darwin-system-26.05/activate",
                 true,
             ),
-            ("/nix/store/a-darwin-system-26.05/activate", true),
+            ("    0 /nix/store/a-darwin-system-26.05/activate", true),
             (
                 "bash /run/current-system/sw/bin/darwin-rebuild switch --flake .",
                 false,
             ),
-            ("vi /home/kim/activate", false),
-            ("/nix/storehouse/activate", false),
+            ("    0 vi /home/kim/activate", false),
+            ("    0 /nix/storehouse/activate", false),
+            ("  501 less /nix/store/a-darwin-system-26.05/activate", false),
             ("", false),
         ] {
             assert_eq!(is_activation(command, store), expected, "{command}");

@@ -92,12 +92,10 @@ impl Roots {
     pub fn open(nix_state: &Utf8Path, agent_state: &Utf8Path) -> Result<Roots, DurableError> {
         let shared = nix_state.join("gcroots/reconciler");
         if durable::folder(&shared, 0o755).is_ok() {
-            let folder = match is_of(&shared, agent_state)? {
+            let folder = match is_of(&shared, agent_state) {
                 true => shared,
                 false => {
-                    let digest = Sha256::digest(agent_state.as_str());
-                    let mark: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-                    let folder = nix_state.join(format!("gcroots/reconciler-{mark}"));
+                    let folder = nix_state.join(format!("gcroots/reconciler-{}", mark(agent_state.as_str())));
                     durable::folder(&folder, 0o755)?;
                     folder
                 }
@@ -115,19 +113,20 @@ impl Roots {
         })
     }
 
-    /// The accepted commit as it stands here, where a journal that is lost does not take it along.
+    /// The accepted commit of a fleet as it stands here, where a journal that is lost does not take it along.
     #[must_use]
-    pub fn accepted(&self) -> Option<String> {
+    pub fn accepted(&self, fleet: &str) -> Option<String> {
         let text = std::fs::read_to_string(self.folder.join(ACCEPTED)).ok()?;
-        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+        let (revision, of) = text.trim_end().split_once(' ')?;
+        (of == mark(fleet)).then(|| revision.to_owned())
     }
 
     /// Writes it down.
-    pub fn set_accepted(&self, revision: &str) -> Result<(), DurableError> {
-        if self.accepted().as_deref() == Some(revision) {
+    pub fn set_accepted(&self, fleet: &str, revision: &str) -> Result<(), DurableError> {
+        if self.accepted(fleet).as_deref() == Some(revision) {
             return Ok(());
         }
-        let text = format!("{revision}\n");
+        let text = format!("{revision} {}\n", mark(fleet));
         durable::replace(
             &self.folder.join(ACCEPTED),
             text.as_bytes(),
@@ -229,25 +228,27 @@ impl Roots {
     }
 }
 
+/// A short name for a text that may be a secret's, as a URL with a password.
+fn mark(text: &str) -> String {
+    let digest = Sha256::digest(text);
+    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Whether a folder of roots is that of the agent with this state, or becomes it: another one on the host, as one for
-/// the system and one for homes, has another. One whose agent is gone is taken over.
-fn is_of(folder: &Utf8Path, agent_state: &Utf8Path) -> Result<bool, DurableError> {
+/// the system and one for homes, has another.
+fn is_of(folder: &Utf8Path, agent_state: &Utf8Path) -> bool {
     let file = folder.join(AGENT);
-    let of = std::fs::read_to_string(&file).unwrap_or_default();
-    let of = Utf8Path::new(of.trim_end());
-    if of == agent_state {
-        return Ok(true);
+    match std::fs::read_to_string(&file) {
+        Ok(of) => of.trim_end() == agent_state,
+        Err(_) => {
+            // Where it cannot be written, as on a full disk, no second agent has claimed it either.
+            let text = format!("{agent_state}\n");
+            if let Err(error) = durable::replace(&file, text.as_bytes(), 0o644, Lasting::Power) {
+                tracing::warn!("{}", crate::text::chain(&error));
+            }
+            true
+        }
     }
-    if !of.as_str().is_empty() && of.exists() {
-        return Ok(false);
-    }
-    durable::replace(
-        &file,
-        format!("{agent_state}\n").as_bytes(),
-        0o644,
-        Lasting::Power,
-    )?;
-    Ok(true)
 }
 
 #[cfg(test)]
@@ -266,22 +267,18 @@ mod tests {
         let (a, b) = (open(&first), open(&second));
         assert_ne!(a.folder, b.folder);
         a.link("generation-1", Utf8Path::new("/nix/store/a")).unwrap();
-        a.set_accepted("abc").unwrap();
+        a.set_accepted("fleet", "abc").unwrap();
         b.keep(&[]).unwrap();
         a.keep(&["generation-1".to_owned()]).unwrap();
         assert!(a.protects("generation-1", Utf8Path::new("/nix/store/a")));
         assert_eq!(
-            (a.accepted().as_deref(), b.accepted().as_deref()),
+            (a.accepted("fleet").as_deref(), b.accepted("fleet").as_deref()),
             (Some("abc"), None)
         );
+        assert_eq!(a.accepted("another fleet"), None);
         assert_eq!(
             (open(&first).folder, open(&second).folder),
             (a.folder.clone(), b.folder)
         );
-        // One that is gone leaves its place to the next.
-        std::fs::remove_dir(&first).unwrap();
-        let third = at.join("third");
-        std::fs::create_dir(&third).unwrap();
-        assert_eq!(open(&third).folder, a.folder);
     }
 }

@@ -8,7 +8,8 @@ use crate::durable::DurableError;
 use crate::host;
 use crate::nix::{NixTools, Profile};
 use crate::transaction::{
-    Activation, Approach, Carrier, Effect, Event, Failure, Health, Intent, RunningUnit, STAGE, Side,
+    Activation, Approach, BOOT, Carrier, Effect, Event, Failure, Health, Intent, RETURN_BOOT, RunningUnit,
+    STAGE, Side,
 };
 use camino::Utf8Path;
 use jiff::Timestamp;
@@ -60,6 +61,9 @@ impl Carrier for HostCarrier<'_, '_> {
             Effect::SetProfile(running) => {
                 if let Err(failure) = self.is_still_ours(intent, running).await {
                     return Event::Failed(failure);
+                }
+                if self.profile_is_theirs(intent) {
+                    return Event::Overwritten(self.current(intent));
                 }
                 match Profile::at(intent.profile.clone())
                     .set(&self.tools, &intent.toplevel)
@@ -223,7 +227,7 @@ impl HostCarrier<'_, '_> {
         let mut judgement = Judgement::Live(Health::Healthy);
         for (number, invocation) in invocations.iter().enumerate() {
             let name = step_name(step, number);
-            let what = (surface, toplevel, action, left);
+            let what = (surface, action, left);
             let ended = match self
                 .command(intent, what, &folder, (&name, number), invocation)
                 .await
@@ -289,7 +293,7 @@ impl HostCarrier<'_, '_> {
     async fn command(
         &mut self,
         intent: &Intent,
-        (surface, toplevel, action, left): (Surface, &Utf8Path, Action, Option<&Utf8Path>),
+        (surface, action, left): (Surface, Action, Option<&Utf8Path>),
         folder: &Utf8Path,
         (step, number): (&str, usize),
         invocation: &Invocation,
@@ -306,9 +310,7 @@ impl HostCarrier<'_, '_> {
                         .and_then(|()| self.is_nobody_elses(intent, left)),
                     Action::Test => Ok(()),
                     Action::Boot if step == STAGE => self.is_still_ours(intent, Side::Previous).await,
-                    Action::Boot if toplevel == intent.toplevel => {
-                        self.is_still_ours(intent, Side::New).await
-                    }
+                    Action::Boot if step == BOOT => self.is_still_ours(intent, Side::New).await,
                     Action::Return => self
                         .others_ended(surface, action)
                         .await
@@ -320,7 +322,7 @@ impl HostCarrier<'_, '_> {
                     Action::Test => Event::Activated(Activation::Untouched(failure)),
                     Action::Boot | Action::Return => Event::Failed(failure),
                 })?;
-                if action == Action::Boot && toplevel != intent.toplevel && self.profile_is_theirs(intent) {
+                if step == RETURN_BOOT && self.profile_is_theirs(intent) {
                     return Err(Event::Overwritten(self.current(intent)));
                 }
                 self.prepare(surface, intent, action, launcher.began(folder, "activate"))

@@ -324,7 +324,10 @@ fn converged(world: &World, id: &str, standing: Standing) -> Result<(), PassErro
     world.journal.set_failure(None)?;
     if standing == Standing::Head {
         world.journal.set_accepted(id)?;
-        world.roots.set_accepted(id)?;
+        // The journal has it; this is for the day when that is lost.
+        if let Err(error) = world.roots.set_accepted(world.fleet_url(), id) {
+            tracing::warn!("{}", text::chain(&error));
+        }
     }
     Ok(())
 }

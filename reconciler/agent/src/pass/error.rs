@@ -254,6 +254,8 @@ pub enum PassError {
     SwitchBetween {
         /// What happened.
         failure: Failure,
+        /// When it is tried again by itself, if not at the next poll.
+        again: Option<Timestamp>,
     },
     /// The machine is not back.
     #[error(

@@ -110,6 +110,12 @@ impl PassError {
                 "`reconcile pin {}` builds it again from its commit",
                 text::commit(revision)
             )),
+            PassError::SwitchBetween {
+                again: Some(again), ..
+            } => Some(format!(
+                "it is tried again at {again}, or at once by `reconcile now`; `foreign_generation = \"hold\"` in the \
+                 policy keeps what was switched to"
+            )),
             PassError::SwitchRunning | PassError::SwitchBetween { .. } => {
                 text("it is tried again at the next poll")
             }

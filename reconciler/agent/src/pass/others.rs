@@ -85,12 +85,13 @@ impl HostCarrier<'_, '_> {
         }
     }
 
-    /// Whether somebody else has set the profile: it leads neither where it did nor where it is to.
+    /// Whether somebody else has set the profile: it leads neither where it did nor where it is to. One that leads
+    /// nowhere is nobody's.
     pub(super) fn profile_is_theirs(&self, intent: &Intent) -> bool {
         let profile = Profile::at(intent.profile.clone());
         let target = profile.generation().and_then(|number| profile.target(number));
         surface(intent).runs_as_one()
-            && target.is_some_and(|target| {
+            && target.filter(|target| target.exists()).is_some_and(|target| {
                 target != intent.toplevel && Some(&target) != intent.previous_profile_target.as_ref()
             })
     }

@@ -93,7 +93,10 @@ async fn head(world: &mut World, about: &mut About, report: &mut Reporter<'_>) -
     // The anchor is what this machine converged on: what was only seen binds nobody.
     let runs =
         world.journal.converged(&world.settings.entry())?.as_deref() == Some(&commit.oid().to_string());
-    let accepted = world.journal.accepted()?.or_else(|| world.roots.accepted());
+    let accepted = world
+        .journal
+        .accepted()?
+        .or_else(|| world.roots.accepted(world.fleet_url()));
     let last = match accepted.and_then(|id| id.parse().ok()) {
         // The machine is on it already, by a pin: that was a person's word.
         Some(_) if runs => Some((commit.oid(), Relation::Same)),

@@ -242,8 +242,16 @@ fn reverted(
         .map_or(0, |before| before.of.attempts);
     match failure {
         Failure::SwitchLocked => return Ok(PassError::SwitchRunning),
-        Failure::Overtaken { .. } | Failure::SwitchNeverEnded(_) => {
-            return Ok(PassError::SwitchBetween { failure });
+        Failure::SwitchNeverEnded(_) => {
+            return Ok(PassError::SwitchBetween { failure, again: None });
+        }
+        // The fleet still wants it. Who switched has a while to say that it shall not.
+        Failure::Overtaken { .. } => {
+            let again = super::gates::remember(world, &intent.revision, Stage::Activate, &reason)?;
+            return Ok(PassError::SwitchBetween {
+                failure,
+                again: Some(again),
+            });
         }
         _ => {}
     }

@@ -138,6 +138,12 @@ impl World {
         }
     }
 
+    /// What is followed: the first URL.
+    #[must_use]
+    pub fn fleet_url(&self) -> &str {
+        self.settings.fleet.urls.first().map_or("", String::as_str)
+    }
+
     /// The time.
     #[must_use]
     pub fn now(&self) -> Timestamp {

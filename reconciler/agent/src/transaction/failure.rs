@@ -1,6 +1,8 @@
 //! Why a transaction turned back.
 
+use crate::class::BootEntry;
 use crate::process::Exit;
+use camino::Utf8PathBuf;
 use reconciler_policies::quarantine::Cause;
 use serde::{Deserialize, Serialize};
 
@@ -141,6 +143,33 @@ fn not_in_place(what: &[String]) -> String {
 }
 
 impl Failure {
+    /// Somebody else switched to what was found.
+    #[must_use]
+    pub fn overtaken(found: Option<Utf8PathBuf>) -> Failure {
+        Failure::Overtaken {
+            found: found.map(Utf8PathBuf::into_string),
+        }
+    }
+
+    /// Why a boot loader's step failed.
+    #[must_use]
+    pub fn of_boot_step(self) -> Failure {
+        match self {
+            Failure::BootFull | Failure::SwitchNeverEnded(_) | Failure::Overtaken { .. } => self,
+            other => Failure::Boot(other.to_string()),
+        }
+    }
+
+    /// What the boot loader lacks.
+    #[must_use]
+    pub fn of_boot_entry(boot: BootEntry) -> Option<Failure> {
+        match boot {
+            BootEntry::Verified | BootEntry::Unverified => None,
+            BootEntry::Missing => Some(Failure::NoBootEntry),
+            BootEntry::Incomplete => Some(Failure::BootFiles),
+        }
+    }
+
     /// The cause as the quarantine gate knows it.
     #[must_use]
     pub fn cause(&self) -> Cause {

@@ -134,6 +134,8 @@ impl Intent {
                     && *found != self.toplevel
                     && Some(found) != before
                     && Some(found) != self.current_before.as_ref()
+                    // What a boot in the middle booted.
+                    && Some(found) != self.previous_profile_target.as_ref()
             })
     }
 

@@ -22,4 +22,4 @@ pub use failure::{Failure, Health};
 pub use halt::halt_at;
 pub use intent::{Approach, Intent, Previous, RunningUnit, Side, Specialisation};
 pub use state::{Activation, Event, Reach, Restart, Staging, State, Way};
-pub use step::{Effect, IllegalStep, STAGE, effect, step};
+pub use step::{BOOT, Effect, IllegalStep, RETURN_BOOT, STAGE, effect, step};

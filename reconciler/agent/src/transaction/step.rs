@@ -67,6 +67,10 @@ pub struct IllegalStep {
 
 /// The step that makes a toplevel the boot default while another one runs.
 pub const STAGE: &str = "stage";
+/// The step that makes it the boot default while it runs.
+pub const BOOT: &str = "boot";
+/// The step that gives the boot default back.
+pub const RETURN_BOOT: &str = "return-boot";
 
 fn surface(intent: &Intent) -> Surface {
     Surface::of(intent.class)
@@ -102,7 +106,7 @@ pub fn effect(state: &State, intent: &Intent) -> Effect {
         State::Probing { .. } => Effect::Probe,
         State::SettingProfile { .. } => Effect::SetProfile(Side::New),
         State::StagingProfile => Effect::SetProfile(Side::Previous),
-        State::SettingBoot { .. } => activate(&intent.toplevel, Action::Boot, "boot"),
+        State::SettingBoot { .. } => activate(&intent.toplevel, Action::Boot, BOOT),
         State::StagingBoot { .. } => activate(&intent.toplevel, Action::Boot, STAGE),
         State::VerifyingBoot { .. } => Effect::ObserveBoot(Side::New),
         State::VerifyingStaged { .. } => Effect::ObserveBoot(Side::Previous),
@@ -126,7 +130,7 @@ pub fn effect(state: &State, intent: &Intent) -> Effect {
             target: intent.previous_profile_target.clone(),
         },
         State::RestoringBoot(_) => match intent.booted_before() {
-            Some(toplevel) => activate(toplevel, Action::Boot, "return-boot"),
+            Some(toplevel) => activate(toplevel, Action::Boot, RETURN_BOOT),
             None => Effect::Finish,
         },
         State::Committed { .. } | State::Reverted(_) | State::RevertFailed { .. } => Effect::Finish,
@@ -197,14 +201,6 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         }),
         _ => State::RevertFailed { way, revert },
     };
-    // On the way back, too.
-    let left = |way: Way| match way.reach {
-        Reach::Profile | Reach::BootDefault => State::RestoringProfile(Way {
-            reach: Reach::BootDefault,
-            ..way
-        }),
-        Reach::Secrets | Reach::Toplevel => back_again(way),
-    };
     let after_reactivation = |way: Way| {
         if intent.restart_units_back.is_empty() {
             after_return(way)
@@ -212,8 +208,20 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             State::RestartingUnitsBack(way)
         }
     };
+    // On the way back, too. Whatever it turned back for may have been their doing.
+    let left = |way: Way, found| {
+        after_reactivation(Way {
+            failure: Failure::overtaken(found),
+            reach: match way.reach {
+                Reach::Profile | Reach::BootDefault => Reach::BootDefault,
+                Reach::Secrets | Reach::Toplevel => way.reach,
+            },
+            ..way
+        })
+    };
     let after_secrets = |way: Way| match (&intent.previous, way.reach) {
-        (_, Reach::Secrets | Reach::BootDefault) => after_return(way),
+        (_, Reach::Secrets) => after_return(way),
+        (_, Reach::BootDefault) => after_reactivation(way),
         (Some(_), _) => State::Returning(way),
         (None, _) => State::RevertFailed {
             way,
@@ -226,6 +234,11 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             Approach::Reboot { .. } => State::StagingProfile,
         }),
         (State::Intended, Event::Failed(failure)) => give_up(failure),
+        (State::StagingProfile, Event::Overwritten(found)) => unstage(Failure::overtaken(found)),
+        // They will switch to it, or boot it: what runs is not what they want.
+        (State::SettingProfile { .. }, Event::Overwritten(found)) => {
+            back(Failure::overtaken(found), Reach::Toplevel)
+        }
         (State::StagingProfile, Event::ProfileSet(profile)) => Ok(State::StagingBoot { profile }),
         (State::StagingProfile, Event::Failed(failure)) => unstage(failure),
         (State::StagingBoot { profile }, Event::Activated(Activation::Live(_))) => {
@@ -235,8 +248,9 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             State::StagingBoot { .. } | State::VerifyingStaged { .. },
             Event::Activated(Activation::Untouched(failure) | Activation::Broken(failure))
             | Event::Failed(failure),
-        ) => unstage(boot_failure(failure)),
-        (State::VerifyingStaged { profile }, Event::BootObserved(boot)) => match missing(boot) {
+        ) => unstage(failure.of_boot_step()),
+        (State::VerifyingStaged { profile }, Event::BootObserved(boot)) => match Failure::of_boot_entry(boot)
+        {
             None => Ok(State::Staged { profile, boot }),
             Some(failure) => unstage(failure),
         },
@@ -248,15 +262,14 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             Ok(State::SwappingSecrets)
         }
         // What runs is what somebody, or the loader's own fallback, chose to boot: it is left alone.
-        (State::Arriving { .. }, Event::Overwritten(found)) => unstage(Failure::Overtaken {
-            found: found.map(Utf8PathBuf::into_string),
-        }),
-        (State::Arriving { staging }, Event::Observed(found)) => unstage(match staging {
-            Staging::Complete => Failure::NotBooted {
-                found: found.map(Utf8PathBuf::into_string),
-            },
-            Staging::CutOff => Failure::Rebooted,
-        }),
+        (State::Arriving { staging }, Event::Observed(found) | Event::Overwritten(found)) => {
+            unstage(match staging {
+                Staging::Complete => Failure::NotBooted {
+                    found: found.map(Utf8PathBuf::into_string),
+                },
+                Staging::CutOff => Failure::Rebooted,
+            })
+        }
         (State::SwappingSecrets, Event::SecretsInForce(running)) => Ok(State::Activating { running }),
         (State::SwappingSecrets, Event::Failed(failure)) => back(failure, Reach::Secrets),
         (State::Activating { running }, Event::Activated(Activation::Live(health))) => {
@@ -321,15 +334,17 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
             State::SettingBoot { .. },
             Event::Activated(Activation::Untouched(failure) | Activation::Broken(failure))
             | Event::Failed(failure),
-        ) => back(boot_failure(failure), Reach::Profile),
-        (State::VerifyingBoot { health, profile }, Event::BootObserved(boot)) => match missing(boot) {
-            None => Ok(State::Committed {
-                health,
-                profile,
-                boot,
-            }),
-            Some(failure) => back(failure, Reach::Profile),
-        },
+        ) => back(failure.of_boot_step(), Reach::Profile),
+        (State::VerifyingBoot { health, profile }, Event::BootObserved(boot)) => {
+            match Failure::of_boot_entry(boot) {
+                None => Ok(State::Committed {
+                    health,
+                    profile,
+                    boot,
+                }),
+                Some(failure) => back(failure, Reach::Profile),
+            }
+        }
 
         (State::RestoringSecrets(way), Event::SecretsInForce(running)) => {
             Ok(after_secrets(Way { running, ..way }))
@@ -343,11 +358,13 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         } else {
             after_reactivation(way)
         }),
-        (State::Returning(way), Event::Failed(Failure::Overtaken { .. })) => Ok(left(way)),
+        (State::Returning(way), Event::Failed(Failure::Overtaken { found })) => {
+            Ok(left(way, found.map(Utf8PathBuf::from)))
+        }
         (State::VerifyingReturn(way), Event::Observed(found) | Event::Overwritten(found))
             if intent.is_theirs(found.as_ref()) && found != way.left() =>
         {
-            Ok(left(way))
+            Ok(left(way, found))
         }
         (State::VerifyingReturn(way), Event::Observed(found) | Event::Overwritten(found))
             if found.as_ref() == intent.previous.as_ref().map(|previous| &previous.toplevel) =>
@@ -363,8 +380,12 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         // The machine is back. A unit that does not come back with it is told, and keeps nothing else from it.
         (State::RestartingUnitsBack(way), Event::UnitsRestarted(_)) => Ok(after_return(way)),
         // Somebody else's profile has somebody else's boot default with it.
-        (State::RestoringProfile(way) | State::RestoringBoot(way), Event::Overwritten(_)) => {
-            Ok(back_again(way))
+        (State::RestoringProfile(way) | State::RestoringBoot(way), Event::Overwritten(found)) => {
+            let failure = match intent.is_theirs(found.as_ref()) && way.reach == Reach::Profile {
+                true => Failure::overtaken(found),
+                false => way.failure,
+            };
+            Ok(back_again(Way { failure, ..way }))
         }
         (State::RestoringProfile(way), Event::ProfileSet(_)) => Ok(match intent.booted_before() {
             Some(_) if surface.has_boot_step() => State::RestoringBoot(way),
@@ -470,22 +491,5 @@ pub fn step(state: State, event: Event, intent: &Intent) -> Result<State, Illega
         ) => back(Failure::Unconfirmed(limit), Reach::Profile),
         (state, Event::Unconfirmed(_)) => Ok(state),
         (state, event) => Err(IllegalStep { state, event }),
-    }
-}
-
-/// Why a boot loader's step failed.
-fn boot_failure(failure: Failure) -> Failure {
-    match failure {
-        Failure::BootFull | Failure::SwitchNeverEnded(_) | Failure::Overtaken { .. } => failure,
-        other => Failure::Boot(other.to_string()),
-    }
-}
-
-/// What the boot loader lacks.
-fn missing(boot: BootEntry) -> Option<Failure> {
-    match boot {
-        BootEntry::Verified | BootEntry::Unverified => None,
-        BootEntry::Missing => Some(Failure::NoBootEntry),
-        BootEntry::Incomplete => Some(Failure::BootFiles),
     }
 }

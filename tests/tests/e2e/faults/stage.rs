@@ -346,10 +346,20 @@ impl Stage {
                     .status();
                 assert!(status.unwrap().success());
                 // The way back may come to the same step again.
+                let mut ended = None;
                 eventually("the agent ends", || {
                     resume(agent);
-                    agent.try_wait().unwrap().is_some()
+                    ended = agent.try_wait().unwrap();
+                    ended.is_some()
                 });
+                let code = ended.and_then(|ended| ended.code());
+                let quarantined = host.status()["quarantine"].as_array().map(Vec::len);
+                match self.reach {
+                    // Nobody's fault.
+                    Reach::Switch => assert_eq!((code, quarantined), (Some(75), Some(0))),
+                    // It was to be booted, and somebody runs something else.
+                    Reach::Reboot => assert!(matches!(code, Some(75 | 16)), "{code:?}"),
+                }
             }
         }
     }
