@@ -1,6 +1,6 @@
 //! The agent ends at the worst moments: what was begun is brought to its end, once.
 
-use reconciler_tests::{Agent, Entry, Fleet, Host, Store, eventually};
+use reconciler_tests::{Agent, Entry, Fleet, Host, Store, eventually, is_stopped};
 use std::time::Duration;
 
 /// A hook that says that it runs, and goes on when it is let go; it counts as any other.
@@ -315,6 +315,31 @@ fn a_lost_mirror_does_not_lose_the_accepted_commit() {
     std::fs::remove_dir_all(host.state().join("fleet.git")).unwrap();
     host.run(&["now"]).ended(11);
     assert_eq!(host.motd(), "second");
+}
+
+#[test]
+fn an_activation_that_was_marked_and_never_started_is_started() {
+    let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
+    let host = Host::new(&store, &fleet, "cinnabar");
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    for (number, (step, state)) in [("activate", "activating"), ("boot", "setting-boot")]
+        .iter()
+        .enumerate()
+    {
+        let (transaction, motd) = (number + 1, format!("number {number}"));
+        fleet.motd("cinnabar", &motd);
+        fleet.publish(&motd);
+        let mut agent = host.start(&[("RECONCILER_HALT", state)], &["now"], &host.path("says"));
+        eventually("the agent stops", || is_stopped(agent.id()));
+        agent.kill().unwrap();
+        agent.wait().unwrap();
+        let marker = format!("var/lib/reconciler/transactions/{transaction}/{step}.started");
+        host.write(&marker, &format!("boot {boot_id}"), 0o600);
+        host.now(0);
+        assert_eq!(host.motd(), motd);
+        assert_eq!(host.activations().len(), transaction);
+    }
+    assert_eq!(host.status()["quarantine"].as_array().map(Vec::len), Some(0));
 }
 
 #[test]

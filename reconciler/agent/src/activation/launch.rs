@@ -119,7 +119,11 @@ impl Launcher {
         let found = Handle::of(self.supervisor, &self.folders, &invocation.unit);
         let flood = Flood::of(step);
         if files.is_begun(&self.boot_id) {
-            return Ok(self.wait(&files, &found, flood).await);
+            match self.wait(&files, &found, flood).await {
+                // Whatever starts it opens the log first: who marked it was killed before anybody was asked.
+                End::Lost if !files.log.exists() => files.unmark(),
+                end => return Ok(end),
+            }
         }
         match self.start(&files, step, invocation, found).await {
             Ok(Some(started)) => Ok(self.wait(&files, &started, flood).await),

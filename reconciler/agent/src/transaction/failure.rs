@@ -155,7 +155,11 @@ impl Failure {
     #[must_use]
     pub fn of_boot_step(self) -> Failure {
         match self {
-            Failure::BootFull | Failure::SwitchNeverEnded(_) | Failure::Overtaken { .. } => self,
+            Failure::BootFull
+            | Failure::SwitchNeverEnded(_)
+            | Failure::Overtaken { .. }
+            | Failure::Lost
+            | Failure::Start(_) => self,
             other => Failure::Boot(other.to_string()),
         }
     }

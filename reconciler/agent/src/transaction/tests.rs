@@ -248,6 +248,28 @@ fn guarded(host: &mut FakeHost, intent: &Intent, next: Effect) -> Event {
 }
 
 #[test]
+fn what_is_somebody_elses() {
+    let special = Utf8PathBuf::from("/nix/store/special");
+    let intent = Intent {
+        // A specialisation ran; a boot in the middle boots what has it.
+        previous_profile_target: Some("/nix/store/base".into()),
+        current_before: Some("/nix/store/broken".into()),
+        ..intent(Class::Nixos, Some(special.as_str()))
+    };
+    for (found, expected) in [
+        (Some(NEW), false),
+        (Some(special.as_str()), false),
+        (Some("/nix/store/base"), false),
+        (Some("/nix/store/broken"), false),
+        (Some("/nix/store/theirs"), true),
+        (None, false),
+    ] {
+        let found = found.map(Utf8PathBuf::from);
+        assert_eq!(intent.is_theirs(found.as_ref()), expected, "{found:?}");
+    }
+}
+
+#[test]
 fn somebody_elses_switch_in_between_is_left_alone() {
     let intent = intent(Class::Nixos, Some(OLD));
     let theirs = || Utf8PathBuf::from("/theirs");
