@@ -303,8 +303,8 @@ fn a_mirror_that_is_lost_or_damaged_is_fetched_anew() {
     push("without a head");
 }
 
-#[test]
-fn a_lost_mirror_does_not_lose_the_accepted_commit() {
+/// A machine on the second commit, whose branch was set back behind it since.
+fn set_back() -> (Store, Fleet, Host) {
     let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
     fleet.motd("cinnabar", "second");
     fleet.publish("second");
@@ -312,6 +312,12 @@ fn a_lost_mirror_does_not_lose_the_accepted_commit() {
     host.now(0);
     fleet.reset("HEAD~1");
     fleet.push_force();
+    (store, fleet, host)
+}
+
+#[test]
+fn a_lost_mirror_does_not_lose_the_accepted_commit() {
+    let (_store, _fleet, host) = set_back();
     std::fs::remove_dir_all(host.state().join("fleet.git")).unwrap();
     host.run(&["now"]).ended(11);
     assert_eq!(host.motd(), "second");
@@ -369,13 +375,7 @@ fn a_collection_in_the_middle_takes_neither_side() {
 
 #[test]
 fn a_state_that_was_deleted_is_no_way_back_behind_the_accepted_commit() {
-    let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
-    fleet.motd("cinnabar", "second");
-    fleet.publish("second");
-    let host = Host::new(&store, &fleet, "cinnabar");
-    host.now(0);
-    fleet.reset("HEAD~1");
-    fleet.push_force();
+    let (_store, fleet, host) = set_back();
     std::fs::remove_dir_all(host.state()).unwrap();
     host.run(&["now"]).ended(11).says("was accepted before");
     assert_eq!(host.motd(), "second");
