@@ -88,11 +88,18 @@ impl LinkError {
     }
 }
 
+/// How long a daemon may be silent that asks caches or takes a tree in.
+const LONG: Duration = Duration::from_secs(30 * 60);
+
 impl Link {
     pub(crate) fn wait(&mut self, patience: Patience) {
-        self.reader.set_patience(self.patience);
-        if patience == Patience::Endless {
-            self.reader.await_messages();
+        match patience {
+            Patience::Prompt => self.reader.set_patience(self.patience),
+            Patience::Long => self.reader.set_patience(self.patience.max(LONG)),
+            Patience::Endless => {
+                self.reader.set_patience(self.patience);
+                self.reader.await_messages();
+            }
         }
     }
 

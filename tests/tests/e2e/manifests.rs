@@ -1,8 +1,9 @@
 //! The secrets that a system installs by itself: the manifests of what was just built open before the switch, or
 //! nothing is switched.
 
-use reconciler_tests::{Entry, Fleet, Host, Key, SopsNix, Store};
+use reconciler_tests::{Entry, Fleet, Host, Key, SopsNix, Store, Var};
 use serde_json::{Value, json};
+use std::os::unix::fs::symlink;
 
 /// A toplevel whose activation script calls sops-nix's program with the manifest beside its entry, and makes accounts as
 /// NixOS does, of the document beside it.
@@ -129,4 +130,30 @@ fn an_owner_whom_the_switch_takes_away_is_none() {
     // Made by hand it stays, as long as users may be made by hand.
     host.write("var/lib/nixos/declarative-users", "root", 0o644);
     host.run(&["now"]).ended(0);
+}
+
+#[test]
+fn two_installers_at_one_place_are_refused() {
+    let (store, fleet) = (Store::new(), Fleet::new());
+    let token = Var::per_machine("cinnabar", "web", "token");
+    fleet.declare("cinnabar", &entry().generators("{ web.files.token = { }; }"));
+    accounts(&fleet, &["root"]);
+    token.encrypt(&fleet, "the token", &["cinnabar"]);
+    declare(&fleet, &[secret("one", "a")], "cinnabar");
+    fleet.publish("secrets of the fleet's and of sops-nix's");
+    let mut host = Host::new(&store, &fleet, "cinnabar");
+    host.write("run/secrets.d/7/one", "theirs", 0o400);
+    symlink(host.path("run/secrets.d/7"), host.path("run/secrets")).unwrap();
+    host.run(&["now"])
+        .ended(14)
+        .says("has sops-nix install its secrets in")
+        .says("hint: set `paths.secrets`");
+    assert_eq!(host.secret("one").as_deref(), Some("theirs"));
+    assert_eq!(host.current(), None);
+    // Each at its own.
+    host.set("paths.secrets", "\"/run/of-the-fleet\"");
+    host.now(0);
+    assert_eq!(host.secret("one").as_deref(), Some("theirs"));
+    let own = host.path("run/of-the-fleet").join(token.installed());
+    assert_eq!(std::fs::read_to_string(own).unwrap(), "the token");
 }

@@ -105,6 +105,11 @@ fn people_and_machines_come_and_go() {
     desk.vars(&["rekey", "--remove-user", "bob"])
         .ended(2)
         .says("no user bob");
+    // A key that goes has to go everywhere: not for one machine alone.
+    let only = ["rekey", "cinnabar", "--remove-user", "admin"];
+    desk.vars(&only).ended(2).says("cannot be used with");
+    let only = ["rekey", "cinnabar", "--remove-machine", "electrum"];
+    desk.vars(&only).ended(2).says("cannot be used with");
 
     // A machine gets another key: what it may read, and nothing else.
     let before = files(&fleet);

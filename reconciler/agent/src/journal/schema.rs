@@ -211,16 +211,22 @@ mod tests {
         }
     }
 
+    /// A journal of the first format, with this in it.
+    fn of_version_1(path: &Utf8Path, content: &str) -> Connection {
+        let raw = Connection::open(path).unwrap();
+        raw.execute_batch(&format!("{SCHEMA} {content}; PRAGMA user_version = 1;"))
+            .unwrap();
+        raw
+    }
+
     #[test]
     fn an_older_format_is_brought_up_to_date_and_keeps_what_it_holds() {
         let folder = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(folder.path()).unwrap().join("journal.db");
-        let raw = Connection::open(&path).unwrap();
-        raw.execute_batch(&format!(
-            "{SCHEMA} INSERT INTO facts VALUES ('accepted', 'abc'); PRAGMA user_version = 1;"
-        ))
-        .unwrap();
-        drop(raw);
+        drop(of_version_1(
+            &path,
+            "INSERT INTO facts VALUES ('accepted', 'abc')",
+        ));
         let journal = Journal::open(&path).unwrap();
         assert_eq!(journal.accepted().unwrap().as_deref(), Some("abc"));
         assert_eq!(journal.evaluation("k").unwrap(), None);
@@ -231,13 +237,11 @@ mod tests {
     fn an_open_transaction_keeps_the_version_that_its_deadman_knows() {
         let folder = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(folder.path()).unwrap().join("journal.db");
-        let raw = Connection::open(&path).unwrap();
-        raw.execute_batch(&format!(
-            "{SCHEMA} PRAGMA user_version = 1;
-            INSERT INTO transactions (revision, subject, toplevel, intent, state, boot_id, started_at)
-                VALUES ('r', 's', 't', '{{}}', '{{}}', 'b', '2026-01-01T00:00:00Z')"
-        ))
-        .unwrap();
+        let raw = of_version_1(
+            &path,
+            "INSERT INTO transactions (revision, subject, toplevel, intent, state, boot_id, started_at)
+                VALUES ('r', 's', 't', '{}', '{}', 'b', '2026-01-01T00:00:00Z')",
+        );
         for _ in 0..2 {
             let journal = Journal::open(&path).unwrap();
             assert_eq!(journal.version(&path).unwrap(), 1);

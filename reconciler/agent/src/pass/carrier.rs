@@ -304,17 +304,14 @@ impl HostCarrier<'_, '_> {
             if number == 0 && !launcher.is_begun(folder, step) {
                 // Everything but the beginning has to be done: it waits for its turn.
                 let turn = match action {
-                    Action::Test if intent.approach == Approach::Switch => self
+                    // What was booted runs already.
+                    Action::Test if intent.approach != Approach::Switch => Ok(()),
+                    Action::Test | Action::Return => self
                         .others_ended(surface, action)
                         .await
                         .and_then(|()| self.is_nobody_elses(intent, left)),
-                    Action::Test => Ok(()),
                     Action::Boot if step == STAGE => self.is_still_ours(intent, Side::Previous).await,
                     Action::Boot if step == BOOT => self.is_still_ours(intent, Side::New).await,
-                    Action::Return => self
-                        .others_ended(surface, action)
-                        .await
-                        .and_then(|()| self.is_nobody_elses(intent, left)),
                     Action::Boot => self.others_ended(surface, action).await,
                 };
                 turn.map_err(|failure| match action {

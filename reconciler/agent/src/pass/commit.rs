@@ -113,7 +113,10 @@ pub(super) async fn pass(
     let mut change = known.unwrap_or_else(|| outlook.change(world, built.path().as_str(), None));
     change::compare(&mut client, &world.settings.nix.store, &mut change).await;
     drop(client);
-    manifests::open(world, revision, built.path(), report)?;
+    let installed = declared.requirements.clone().for_agent();
+    let place = (!declared.opened.is_empty() && installed.placement().installer == Installer::Agent)
+        .then(|| world.settings.paths.secrets.clone());
+    manifests::open(world, revision, built.path(), place.as_deref(), report)?;
     let surface = declared.surface;
     if request.depth != Depth::Whole {
         ready::check(world, surface, built.path()).await?;
@@ -134,7 +137,6 @@ pub(super) async fn pass(
     gates::ask(world, request, &id, Some(&toplevel))?;
     report.done("nothing holds it");
 
-    let installed = declared.requirements.clone().for_agent();
     let unchanged = unchanged(
         world,
         request,

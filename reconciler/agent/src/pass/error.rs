@@ -136,6 +136,14 @@ pub enum PassError {
     /// A manifest of the system just built cannot be read.
     #[error("the system just built installs no secrets at all; nothing was changed")]
     Manifest(#[source] ManifestError),
+    /// The system's own sops-nix and the agent would install at one place.
+    #[error(
+        "the system just built has sops-nix install its secrets in {place}, where the agent installs those of the fleet; nothing was changed"
+    )]
+    TwoInstallers {
+        /// The place.
+        place: Utf8PathBuf,
+    },
     /// The build failed.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -300,6 +308,7 @@ impl PassError {
             | PassError::Preflight(_)
             | PassError::Manifests(_)
             | PassError::Manifest(_)
+            | PassError::TwoInstallers { .. }
             | PassError::Obstacles(_) => Outcome::PreflightFailed,
             PassError::Build(_)
             | PassError::Identify(_)

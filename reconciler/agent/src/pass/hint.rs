@@ -76,6 +76,9 @@ impl PassError {
                     None => text("`reconcile keys` shows where keys are looked for"),
                 }
             }
+            PassError::TwoInstallers { .. } => text(
+                "set `paths.secrets` in the agent's configuration to a folder of its own, as /run/reconciler/secrets",
+            ),
             PassError::Manifests(findings) => findings.iter().find_map(ManifestFinding::hint),
             PassError::Obstacles(obstacles) => obstacles.first().map(Obstacle::hint),
             PassError::Install(error) => text(error.hint()).filter(|hint| !hint.is_empty()),

@@ -17,11 +17,13 @@ use reconciler_vars::sops_nix::{
 use reconciler_vars::{AccountNames, Accounts, Identities, IdentitySource};
 use std::path::{Path, PathBuf};
 
-/// Opens all of them, or names what would not be installed.
+/// Opens all of them, or names what would not be installed. `place` is where the agent installs secrets of its own, if it
+/// does: two installers at one place would undo each other.
 pub(super) fn open(
     world: &World,
     revision: Revision,
     toplevel: &Utf8Path,
+    place: Option<&Utf8Path>,
     report: &mut Reporter<'_>,
 ) -> Result<(), PassError> {
     let store = world.settings.nix.store.as_std_path();
@@ -37,6 +39,10 @@ pub(super) fn open(
     let (mut number, mut findings) = (0_usize, Vec::new());
     for installation in &found {
         let manifest = Manifest::read(&installation.manifest).map_err(PassError::Manifest)?;
+        let theirs = world.settings.paths.host(&manifest.symlink_path);
+        if place == Some(theirs.as_path()) {
+            return Err(PassError::TwoInstallers { place: theirs });
+        }
         let (identities, _) = Identities::load(&keys(world, &manifest));
         let prepared = prepare(&manifest, &identities, &accounts, installation.passwd);
         number = number.saturating_add(prepared.len());

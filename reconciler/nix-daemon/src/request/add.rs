@@ -23,7 +23,7 @@ impl Request for AddToStore<'_> {
     const OPERATION: Operation = Operation::AddToStore;
 
     fn patience(&self) -> Patience {
-        Patience::Endless
+        Patience::Long
     }
 
     fn encode(&self, out: &mut Encoder) {
@@ -51,7 +51,7 @@ impl Request for AddToStoreNar<'_> {
     const OPERATION: Operation = Operation::AddToStoreNar;
 
     fn patience(&self) -> Patience {
-        Patience::Endless
+        Patience::Long
     }
 
     fn encode(&self, out: &mut Encoder) {

@@ -33,7 +33,7 @@ impl Request for QueryMissing<'_> {
 
     /// Substituters are asked about every path.
     fn patience(&self) -> Patience {
-        Patience::Endless
+        Patience::Long
     }
 
     fn encode(&self, out: &mut Encoder) {

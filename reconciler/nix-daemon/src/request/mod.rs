@@ -27,7 +27,9 @@ pub(crate) use roots::{
 pub(crate) enum Patience {
     /// As long as the connection's idle timeout.
     Prompt,
-    /// For ever: it builds, fetches, or walks the store.
+    /// Half an hour, or the idle timeout if that is longer: it asks caches, fetches, or takes a tree in.
+    Long,
+    /// For ever: it builds, or walks the store.
     Endless,
 }
 

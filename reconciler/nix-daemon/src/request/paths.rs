@@ -110,7 +110,7 @@ impl Request for QueryValidPaths<'_> {
     fn patience(&self) -> Patience {
         match self.substitution {
             Substitution::Never => Patience::Prompt,
-            Substitution::Allowed => Patience::Endless,
+            Substitution::Allowed => Patience::Long,
         }
     }
 
@@ -135,7 +135,7 @@ impl Request for EnsurePath<'_> {
     const OPERATION: Operation = Operation::EnsurePath;
 
     fn patience(&self) -> Patience {
-        Patience::Endless
+        Patience::Long
     }
 
     fn encode(&self, out: &mut Encoder) {
@@ -192,7 +192,7 @@ impl Request for QuerySubstitutablePaths<'_> {
 
     /// Substituters are asked about every path.
     fn patience(&self) -> Patience {
-        Patience::Endless
+        Patience::Long
     }
 
     fn encode(&self, out: &mut Encoder) {

@@ -215,6 +215,22 @@ async fn a_daemon_that_stops_reading_is_given_up() {
     assert!(matches!(failed, Error::Timeout { .. }), "{failed:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_daemon_that_asks_caches_for_ever_is_given_up() {
+    let (mut client, mut theirs) = pair().await;
+    let _daemon = serve(async move {
+        let _ = tokio::io::copy(&mut theirs, &mut tokio::io::sink()).await;
+    });
+    let since = tokio::time::Instant::now();
+    let failed = client.ensure_path(&path(A), &mut ()).await.unwrap_err();
+    assert!(matches!(failed, Error::Timeout { .. }), "{failed:?}");
+    assert!(
+        since.elapsed() >= Duration::from_secs(30 * 60),
+        "{:?}",
+        since.elapsed()
+    );
+}
+
 #[tokio::test]
 async fn names_are_checked_before_anything_is_sent() {
     for name in ["", ".", "a/b", "a b", &"n".repeat(212)] {

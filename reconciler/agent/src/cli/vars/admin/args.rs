@@ -96,13 +96,13 @@ pub(in crate::cli) struct RekeyOptions {
     #[arg(long, value_name = "MACHINE=KEY")]
     pub(in crate::cli) add_machine: Vec<NamedKey>,
     /// Take a machine's key away; it may then read nothing any more
-    #[arg(long, value_name = "MACHINE")]
+    #[arg(long, value_name = "MACHINE", conflicts_with = "machines")]
     pub(in crate::cli) remove_machine: Vec<String>,
     /// Give a person a key, or another one: an age recipient
     #[arg(long, value_name = "USER=KEY")]
     pub(in crate::cli) add_user: Vec<NamedKey>,
     /// Take a person's key away; they may then read nothing any more
-    #[arg(long, value_name = "USER")]
+    #[arg(long, value_name = "USER", conflicts_with = "machines")]
     pub(in crate::cli) remove_user: Vec<String>,
     /// The group that the people of --add-user join
     #[arg(long, value_name = "GROUP", requires = "add_user")]
