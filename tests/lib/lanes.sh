@@ -15,10 +15,23 @@ component() {
         skip "this Rust has no $2, and no rustup to add it"
 }
 
-tests() { limited cargo test --locked --no-fail-fast "$@"; }
+# Always of the whole workspace: another choice of packages is another choice of features, and all is compiled anew.
+tests() { limited cargo test --locked --workspace --no-fail-fast "$@"; }
 
 # Once, for every lane that runs something.
 built() { cargo build --quiet --locked --workspace --lib --bins --examples --tests; }
+
+# test_programs: the crates' own, as arguments.
+test_programs() {
+    find reconciler/*/tests policies/tests -maxdepth 2 \( -path '*/tests/*.rs' -o -name main.rs \) 2>/dev/null |
+        sed -n 's,.*/tests/\([^/]*\)\.rs$,--test \1,p; s,.*/tests/\([^/]*\)/main\.rs$,--test \1,p'
+}
+
+# unit_tests LIBRARY: the program with its unit tests.
+unit_tests() {
+    cargo test --quiet --locked --workspace --lib --no-run --message-format=json |
+        jq -r --arg name "$1" 'select(.profile.test? and .target.name == $name) | .executable'
+}
 
 lane_fmt() {
     component fmt rustfmt
@@ -33,13 +46,15 @@ lane_clippy() {
 
 lane_unit() {
     built
-    tests --workspace --exclude reconciler-tests
+    # shellcheck disable=SC2046 # a list of arguments
+    tests --lib --bins $(test_programs)
+    tests --doc
     # What is left out by itself needs a tool that not every place can build.
     if [ -x "$RECONCILE_TEST_TOOLS/ssh-to-age" ] || command -v ssh-to-age; then
-        tests -p reconciler-vars --test interop -- --ignored
+        tests --test interop -- --ignored
     fi
     if [ -x "$RECONCILE_TEST_TOOLS/age-1.3/age" ]; then
-        tests -p reconciler-vars --test agefiles --test plugins -- --ignored
+        tests --test agefiles --test plugins -- --ignored
     else
         echo "skipped: what age 1.3 is compared with; it could not be built"
     fi
@@ -57,7 +72,7 @@ lane_e2e() {
     export RECONCILE_BIN="$debug/reconcile"
     # They wait as much as they compute.
     export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) * 2))}"
-    tests -p reconciler-tests
+    tests --test e2e --test entry
 }
 
 # The client's live tests once more, each time against another Nix. Debian's own is in the unit lane.
@@ -66,7 +81,7 @@ lane_daemons() {
     for release in trixie sid; do
         folder=$(daemon_of "$release") || { echo "skipped: the Nix of Debian $release cannot be had here"; continue; }
         echo "summary: $("$folder/nix-daemon" --version)"
-        PATH=$folder:$PATH tests -p nix-daemon-client --test live
+        PATH=$folder:$PATH tests --test live
         tried=1
     done
     [ -n "$tried" ] || skip "no other Nix can be had here"
@@ -128,10 +143,12 @@ lane_property() {
     built
     export PROPTEST_CASES="${PROPTEST_CASES:-4096}"
     echo "summary: $PROPTEST_CASES cases of each property"
-    tests -p reconciler-policies -p reconciler-inventory -p nix-daemon-client --lib
+    for library in reconciler_policies reconciler_inventory nix_daemon_client; do
+        limited "$(unit_tests "$library")"
+    done
+    limited "$(unit_tests reconciler)" transaction source::pkt_line source::advertisement
     # Not those that seal: a case of theirs takes a tenth of a second, and the unit lane has some hundred.
-    tests -p reconciler-vars --test hostile
-    tests -p reconciler --lib -- transaction source::pkt_line source::advertisement
+    tests --test hostile
 }
 
 # What stands under cfg(target_os = "macos") is compiled here and nowhere else.
