@@ -27,7 +27,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+ahead=
+trap 'kill $ahead 2>/dev/null || true; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 . tests/lib/install.sh
 . tests/lib/daemons.sh
@@ -65,6 +66,8 @@ if wanted unit; then install_ssh_to_age || true; install_age || true; fi
 
 describe() { sed -n "s/^#   $1  *//p" tests/run.sh; }
 for name in $known ${lanes:+$optional}; do
+    # Whole passes wait as much as they compute: what nobody else wants of the processors builds the fuzz targets.
+    if [ "$name" = e2e ] && wanted e2e && wanted fuzz; then fuzz_build & ahead=$!; fi
     if wanted "$name"; then lane "$name" "$(describe "$name")"; fi
 done
 close

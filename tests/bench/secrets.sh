@@ -43,5 +43,5 @@ NIX
     to=$EPOCHREALTIME
     cmp "$run/plain/s1" "$run/secrets/secrets/vars/per-machine/cinnabar/bench/s1" || exit 1
     row "$secrets secrets opened and staged, of a pass" ms "$ours" "sops -d, each" \
-        "$(awk -v from="$from" -v to="$to" 'BEGIN { print (to - from) * 1000 }')"
+        "$(awk -v from="$from" -v to="$to" 'BEGIN { print (to - from) * 1000 }')" "$secrets"
 }
