@@ -204,6 +204,22 @@ fn a_state_that_a_power_cut_tore_is_given_back() {
     assert_eq!(stage.host.motd(), "third");
 }
 
+/// Before its first run the engine had no state; what a power cut left of that run's is none either.
+#[test]
+fn a_state_torn_at_the_first_run_is_as_none() {
+    let stage = Stage::new();
+    stage.host.write(
+        "var/lib/system-manager/state/system-manager-state.json",
+        "{\"fi",
+        0o644,
+    );
+    stage
+        .host
+        .write("var/lib/reconciler/system-manager-state.json", "", 0o600);
+    stage.host.now(0);
+    assert_eq!(stage.host.motd(), "first");
+}
+
 #[test]
 fn a_kill_in_the_middle_converges() {
     let stage = Stage::converged();

@@ -11,7 +11,7 @@ use super::unit::{Endurance, Start};
 use crate::class::Invocation;
 use crate::host::Supervisor;
 use crate::process::{Exit, RunError};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -172,6 +172,12 @@ impl Launcher {
                 Err(error)
             }
         }
+    }
+
+    /// Where a deadman's words go.
+    #[must_use]
+    pub fn deadman_log(folder: &Utf8Path) -> Utf8PathBuf {
+        Files::of(folder, DEADMAN).log
     }
 
     /// Has it stop: the transaction came to its end.

@@ -1,5 +1,6 @@
 //! Running an activation so that it outlives the agent, and learning how it ended.
 
+mod at_boot;
 #[cfg(target_os = "linux")]
 mod critical;
 #[cfg(target_os = "macos")]
@@ -18,6 +19,7 @@ mod runner;
 #[cfg(target_os = "linux")]
 mod unit;
 
+pub use at_boot::AtBoot;
 pub use critical::Watch;
 pub use files::PrepareError;
 pub use launch::{End, LaunchError, Launcher, step_name};

@@ -293,6 +293,13 @@ impl Surface {
         self == Surface::Nixos
     }
 
+    /// Whether a boot brings up what an activation left, half-done or not, and the agent with it: there is no boot loader
+    /// that would boot what ran before.
+    #[must_use]
+    pub fn boots_what_it_left(self) -> bool {
+        matches!(self, Surface::SystemManager | Surface::Custom)
+    }
+
     /// Whether the boot loader has an entry for a toplevel.
     #[must_use]
     pub fn boot_entry(self, paths: &Paths, toplevel: &Utf8Path) -> BootEntry {

@@ -7,8 +7,8 @@
 use super::carrier::chain;
 use super::own_binary::{self, OwnBinaryError};
 use super::{World, probes};
-use crate::activation::LaunchError;
-use crate::class::Invocation;
+use crate::activation::{AtBoot, LaunchError, Launcher};
+use crate::class::{Invocation, Surface};
 use crate::durable::{self, DurableError, Lasting};
 use crate::host::{self, Supervisor};
 use crate::journal;
@@ -67,16 +67,17 @@ pub(super) async fn arm(
     let folder = world.transaction_folder(id);
     let config = keep_configuration(world, &folder)?;
     let limit = policy.activation_timeout.get();
-    let until = host::monotonic().saturating_add(limit);
-    let arguments = [
-        "--config".to_owned(),
-        config.to_string(),
-        "deadman".to_owned(),
-        format!("--transaction={id}"),
-        format!("--until-ms={}", until.as_millis()),
-        format!("--limit-s={}", limit.as_secs()),
-        format!("--patience-ms={}", patience(policy).as_millis()),
-    ];
+    let arguments = |until: Duration| {
+        vec![
+            "--config".to_owned(),
+            config.to_string(),
+            "deadman".to_owned(),
+            format!("--transaction={id}"),
+            format!("--until-ms={}", until.as_millis()),
+            format!("--limit-s={}", limit.as_secs()),
+            format!("--patience-ms={}", patience(policy).as_millis()),
+        ]
+    };
     // What ran before has what the way back needs, whatever the new toplevel has.
     let previous = intent
         .previous
@@ -89,16 +90,45 @@ pub(super) async fn arm(
     );
     let deadman = Invocation {
         program: program(world, intent).await?,
-        arguments: arguments.to_vec(),
+        arguments: arguments(host::monotonic().saturating_add(limit)),
         environment: vec![("PATH".to_owned(), path)],
         unit: unit(id),
     };
+    if let Some(at_boot) = at_boot(world).filter(|_| Surface::of(intent.class).boots_what_it_left()) {
+        let after_a_boot = Invocation {
+            // That clock begins with the boot.
+            arguments: arguments(limit),
+            environment: [world.activation_environment(), deadman.environment.clone()].concat(),
+            ..deadman.clone()
+        };
+        let what = format!("Undoes transaction {id} of the agent, if nobody confirms it after this boot");
+        // An agent that works has as long as ever.
+        let log = Launcher::deadman_log(&folder);
+        if let Err(error) = at_boot.write(&what, &after_a_boot, limit, &log) {
+            tracing::warn!("no deadman would outlive a power cut: {}", chain(&error));
+        }
+    }
     Ok(world.launcher(limit).arm(&folder, &deadman).await?)
+}
+
+/// What does the same after a power cut, where no boot loader boots what ran before. One for each agent of a host; none
+/// where systemd does not run the host, or has its units from the store alone.
+fn at_boot(world: &World) -> Option<AtBoot> {
+    let paths = &world.settings.paths;
+    let name = format!("reconciler-deadman{}", paths.state.as_str().replace('/', "-"));
+    host::supervisor(&paths.root)
+        .restarts_units()
+        .then(|| AtBoot::named(&paths.root, &name))
+        .filter(|unit| !unit.is_below(&world.settings.nix.store))
 }
 
 /// Disarms it: the transaction has ended.
 pub(super) async fn disarm(world: &World, id: i64) {
     let folder = world.transaction_folder(id);
+    if let Some(Err(error)) = at_boot(world).map(|unit| unit.remove()) {
+        // After a boot it finds nothing to undo.
+        tracing::warn!("{}", chain(&error));
+    }
     if is_itself(world, &folder) {
         return;
     }
