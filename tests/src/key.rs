@@ -25,4 +25,13 @@ impl Key {
             identity,
         }
     }
+
+    /// The one key of the plugin `age-plugin-marked`, which is among the programs of the fixtures.
+    #[must_use]
+    pub fn of_plugin() -> Key {
+        Key {
+            identity: "AGE-PLUGIN-MARKED-1VYS8GETNWS9TFDQV".to_owned(),
+            recipient: "age1marked1vys8getnwsanrc70".to_owned(),
+        }
+    }
 }

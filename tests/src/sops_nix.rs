@@ -1,7 +1,7 @@
 //! What sops-nix leaves on a machine: sops files, manifests as its modules write them, and the program that it
 //! calls, on a `/run` of its own.
 
-use crate::binary::{reconcile, tool};
+use crate::binary::{fixtures, reconcile, tool};
 use crate::key::Key;
 use crate::output::{Output, run};
 use crate::scratch::Scratch;
@@ -117,6 +117,8 @@ fn seal(folder: &Path, format: &str, plain: &str, recipients: &[&str]) -> String
         .args(["--age", &recipients.join(",")])
         .arg(&source)
         .env_clear()
+        // Where its plugin is.
+        .env("PATH", fixtures().join("bin"))
         .env("HOME", folder);
     let sealed = run(&mut command, Duration::from_secs(60)).ended(0).stdout;
     std::fs::remove_file(source).unwrap();

@@ -27,6 +27,7 @@ mod hostile;
 mod installing;
 mod keys;
 mod local;
+mod manifest_places;
 mod manifests;
 mod plan;
 mod preflight;

@@ -1,6 +1,7 @@
 //! The secrets that a system installs by itself: the manifests of what was just built open before the switch, or
 //! nothing is switched.
 
+use crate::sops_nix::with;
 use reconciler_tests::{Entry, Fleet, Host, Key, SopsNix, Store, Var};
 use serde_json::{Value, json};
 use std::os::unix::fs::symlink;
@@ -33,13 +34,18 @@ fn accounts(fleet: &Fleet, names: &[&str]) {
 }
 
 /// Writes the manifest and what it names, sealed for one machine.
-fn declare(fleet: &Fleet, secrets: &[Value], reader: &str) {
+pub(crate) fn declare(fleet: &Fleet, secrets: &[Value], reader: &str) {
+    declare_with(fleet, secrets, &Key::of(reader), json!({}));
+}
+
+/// The same for any key, with further fields.
+pub(crate) fn declare_with(fleet: &Fleet, secrets: &[Value], reader: &Key, fields: Value) {
     let desk = SopsNix::new();
     desk.seal(
         "s.json",
         "json",
         "{\"a\": \"canary-of-a\", \"b\": \"canary-of-b\"}",
-        &[&Key::of(reader).recipient],
+        &[&reader.recipient],
     );
     fleet.write("machines/cinnabar/s.json", &desk.read("s.json"));
     let manifest = json!({
@@ -47,10 +53,11 @@ fn declare(fleet: &Fleet, secrets: &[Value], reader: &str) {
         "secretsMountPoint": "/run/secrets.d", "symlinkPath": "/run/secrets", "keepGenerations": 1,
         "sshKeyPaths": [], "ageKeyFile": "/var/lib/sops-nix/key.txt", "ageSshKeyPaths": [],
     });
+    let manifest = with(manifest, fields);
     fleet.write("machines/cinnabar/manifest.json", &manifest.to_string());
 }
 
-fn secret(name: &str, key: &str) -> Value {
+pub(crate) fn secret(name: &str, key: &str) -> Value {
     json!({
         "name": name, "key": key, "sopsFile": "@file@", "format": "json", "mode": "0400",
         "path": format!("/run/secrets/{name}"), "owner": "root", "group": "root",

@@ -2,7 +2,7 @@
 //! validates, the arguments.
 
 use crate::sops_nix::{CANARY, folder, placeholder, with};
-use reconciler_tests::{run, tool};
+use reconciler_tests::{Key, fixtures, run, tool};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::Duration;
@@ -213,4 +213,23 @@ fn its_arguments_are_those_of_the_original() {
         "$(readlink "$install")" sops-install-secrets --check-mode manifest --ignore-passwd=true -- manifest.json; is $? 0
     "#;
     folder.run(script).ended(0);
+}
+
+#[test]
+fn a_plugin_is_found_on_the_path_that_sops_nix_gives() {
+    let Some(folder) = folder() else { return };
+    let key = Key::of_plugin();
+    folder.seal("p.bin", "binary", CANARY, &[&key.recipient]);
+    folder.write("key.txt", &key.identity);
+    folder.manifest(&[folder.secret("p", "", "p.bin", "binary")], json!({}));
+    let script = format!(
+        r#"
+        "$install" manifest.json 2>said; is $? 1
+        grep -q 'age-plugin-marked is not installed in any of' said; is $? 0
+        PATH={}:$PATH "$install" manifest.json; is $? 0
+        is "$(cat /run/secrets/p)" {CANARY}
+        "#,
+        fixtures().join("bin").display()
+    );
+    folder.run(&script).ended(0).never_says(CANARY);
 }

@@ -7,6 +7,7 @@ use super::context::block_on;
 use super::page;
 use crate::host::Environment;
 use crate::process::{Command, Exit, locate};
+use crate::secrets;
 use reconciler_vars::sops_nix::{
     Action, Arguments, Call, CheckMode, Fatal, Host, Manifest, ManifestFinding, USAGE, UnitsError, UnitsVia,
     check, install, runtime_dir,
@@ -122,7 +123,9 @@ fn run(program: &str, arguments: Vec<OsString>) -> Result<ExitCode, Failure> {
         true => Accounts::unprivileged(),
         false => Accounts::system(Path::new("/"))?,
     };
-    let (identities, _) = Identities::load(&manifest.identities());
+    // sops-nix puts `sops.age.plugins` on the PATH.
+    let plugins = secrets::plugins(&Environment::read());
+    let (identities, _) = Identities::load_with(&manifest.identities(), &plugins);
     let is = |variable: &str, value: &str| std::env::var_os(variable).is_some_and(|found| found == value);
     let host = Host {
         is_dry: is("NIXOS_ACTION", "dry-activate"),

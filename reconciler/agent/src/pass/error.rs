@@ -18,7 +18,9 @@ use jiff::Timestamp;
 use nix_daemon_client::{ConnectError, StorePathError};
 use reconciler_policies::{DocumentError, PolicyError};
 use reconciler_vars::sops_nix::{ManifestError, ManifestFinding};
-use reconciler_vars::{AccountsError, BackingError, InstallError, PreflightError, RequirementsError};
+use reconciler_vars::{
+    AccountsError, BackingError, IdentityProblem, InstallError, PreflightError, RequirementsError,
+};
 
 /// Why a pass did not converge.
 #[derive(Debug, thiserror::Error)]
@@ -131,8 +133,13 @@ pub enum PassError {
     #[error("{}; nothing was built or changed", preflight_summary(.0))]
     Preflight(PreflightError),
     /// What the system just built would install does not open.
-    #[error("{} of the system just built would not be installed; nothing was changed", text::count(.0.len(), "secret"))]
-    Manifests(Vec<ManifestFinding>),
+    #[error("{} of the system just built would not be installed; nothing was changed", text::count(findings.len(), "secret"))]
+    Manifests {
+        /// What would not.
+        findings: Vec<ManifestFinding>,
+        /// The keys that could not be used for it.
+        unusable: Vec<IdentityProblem>,
+    },
     /// A manifest of the system just built cannot be read.
     #[error("the system just built installs no secrets at all; nothing was changed")]
     Manifest(#[source] ManifestError),
@@ -306,7 +313,7 @@ impl PassError {
             PassError::Published { .. } => Outcome::EvaluationFailed,
             PassError::Requirements { .. }
             | PassError::Preflight(_)
-            | PassError::Manifests(_)
+            | PassError::Manifests { .. }
             | PassError::Manifest(_)
             | PassError::TwoInstallers { .. }
             | PassError::Obstacles(_) => Outcome::PreflightFailed,
@@ -351,7 +358,15 @@ impl PassError {
             PassError::Preflight(PreflightError::NoIdentity { problems, .. }) => {
                 problems.0.iter().map(ToString::to_string).collect()
             }
-            PassError::Manifests(findings) => findings.iter().map(ToString::to_string).collect(),
+            PassError::Manifests { findings, unusable } => {
+                let mut lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+                for problem in unusable.iter().map(ToString::to_string) {
+                    if !lines.contains(&problem) {
+                        lines.push(problem);
+                    }
+                }
+                lines
+            }
             PassError::Obstacles(obstacles) => obstacles.iter().map(ToString::to_string).collect(),
             PassError::Drifted { items, .. } => items.iter().map(ToString::to_string).collect(),
             PassError::Build(BuildError::Failed { log, .. } | BuildError::NotFetched { log, .. })

@@ -7,8 +7,8 @@ use crate::journal::JournalError;
 use crate::nix::{BuildError, EvaluateError, UnusableEntry};
 use crate::source::FetchError;
 use crate::text;
-use reconciler_vars::PreflightError;
 use reconciler_vars::sops_nix::ManifestFinding;
+use reconciler_vars::{IdentityProblem, PreflightError};
 
 impl PassError {
     /// What to do, where that is known.
@@ -79,7 +79,14 @@ impl PassError {
             PassError::TwoInstallers { .. } => text(
                 "set `paths.secrets` in the agent's configuration to a folder of its own, as /run/reconciler/secrets",
             ),
-            PassError::Manifests(findings) => findings.iter().find_map(ManifestFinding::hint),
+            PassError::Manifests { unusable, .. }
+                if unusable
+                    .iter()
+                    .any(|problem| matches!(problem, IdentityProblem::Plugin { .. })) =>
+            {
+                text("add the plugin's package to `sops.age.plugins`: sops-nix looks for it there alone")
+            }
+            PassError::Manifests { findings, .. } => findings.iter().find_map(ManifestFinding::hint),
             PassError::Obstacles(obstacles) => obstacles.first().map(Obstacle::hint),
             PassError::Install(error) => text(error.hint()).filter(|hint| !hint.is_empty()),
             PassError::Journal(JournalError::Newer { .. }) => {

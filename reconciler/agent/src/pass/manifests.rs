@@ -14,7 +14,7 @@ use reconciler_vars::sops_nix::{
     DeclaredAccounts, Installation, Manifest, ManifestFinding, Program, Reason, installations, origin,
     prepare,
 };
-use reconciler_vars::{AccountNames, Accounts, Identities, IdentitySource};
+use reconciler_vars::{AccountNames, Accounts, Identities, IdentityProblem, IdentitySource};
 use std::path::{Path, PathBuf};
 
 /// Opens all of them, or names what would not be installed. `place` is where the agent installs secrets of its own, if it
@@ -37,15 +37,17 @@ pub(super) fn open(
     let removed = declared.removes(AccountNames::local(root)?, &AccountNames::noted(root)?);
     let accounts = Accounts::system(root)?.without(removed);
     let (mut number, mut findings) = (0_usize, Vec::new());
+    let mut unusable: Vec<IdentityProblem> = Vec::new();
     for installation in &found {
         let manifest = Manifest::read(&installation.manifest).map_err(PassError::Manifest)?;
         let theirs = world.settings.paths.host(&manifest.symlink_path);
         if place == Some(theirs.as_path()) {
             return Err(PassError::TwoInstallers { place: theirs });
         }
-        let (identities, _) = Identities::load(&keys(world, &manifest));
+        let (identities, problems) = Identities::load_with(&keys(world, &manifest), &installation.plugins());
         let prepared = prepare(&manifest, &identities, &accounts, installation.passwd);
         number = number.saturating_add(prepared.len());
+        let refused = findings.len();
         for finding in prepared.into_findings() {
             match standing(&finding, installation, &manifest, &declared) {
                 Standing::Refused => findings.push(finding),
@@ -53,9 +55,15 @@ pub(super) fn open(
                 Standing::Declared => {}
             }
         }
+        if findings.len() > refused {
+            unusable.extend(problems.into_iter().filter(|problem| !problem.is_absence()));
+        }
     }
     if !findings.is_empty() {
-        return Err(PassError::Manifests(known_by(world, revision, findings)));
+        return Err(PassError::Manifests {
+            findings: known_by(world, revision, findings),
+            unusable,
+        });
     }
     report.done(match number {
         1 => "1 secret of the new system opens".to_owned(),

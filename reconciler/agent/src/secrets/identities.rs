@@ -1,6 +1,7 @@
 //! Which private keys this machine has, in the order they are tried.
 
 use crate::config::Identity;
+use crate::host::Environment;
 use crate::journal::{Journal, JournalError};
 use camino::Utf8PathBuf;
 use reconciler_vars::{Identities, IdentitySource, Plugins};
@@ -32,6 +33,12 @@ pub fn sources(identity: &Identity, named: &[Utf8PathBuf]) -> Vec<IdentitySource
         }
     }
     sources
+}
+
+/// Where the age plugins of whoever started this process are: with their other programs.
+#[must_use]
+pub fn plugins(environment: &Environment) -> Plugins {
+    Plugins::default().in_folders(environment.folders.clone())
 }
 
 /// Loads keys: those of `first`, which a person named, then those of the machine.

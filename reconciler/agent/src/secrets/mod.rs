@@ -4,6 +4,6 @@ mod identities;
 mod marks;
 mod tree;
 
-pub use identities::{load, named, recorded, sources};
+pub use identities::{load, named, plugins, recorded, sources};
 pub use marks::marks;
 pub use tree::FleetTree;

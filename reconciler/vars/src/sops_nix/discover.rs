@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::call::Passwd;
+use super::search_path::search_path;
 use super::source::read_bounded;
+use crate::identity::Plugins;
 
 /// Which program a system calls by that name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,6 +27,20 @@ pub struct Installation {
     pub passwd: Passwd,
     /// Whose program it is.
     pub program: Program,
+    /// The folders of the `PATH` that it is called with; `None` where the system does not say.
+    pub search_path: Option<Vec<PathBuf>>,
+}
+
+impl Installation {
+    /// Where the program will look for age plugins: on its `PATH` alone if it is sops-nix's own.
+    pub fn plugins(&self) -> Plugins {
+        let usual = Plugins::default();
+        match (&self.search_path, self.program) {
+            (None, _) => usual,
+            (Some(folders), Program::Ours) => usual.after(folders.clone()),
+            (Some(folders), Program::Other) => usual.in_folders(folders.clone()),
+        }
+    }
 }
 
 /// The largest text that is read, in bytes: an activation script is far smaller.
@@ -78,7 +94,7 @@ impl Search {
             return;
         }
         for script in ["activate", "bin/activate"] {
-            self.text(&toplevel.join(script), Follow::Homes);
+            self.text(&toplevel.join(script), Follow::Homes, None);
         }
         for folder in FOLDERS {
             let Some(folder) = inside(&toplevel.join(folder), &self.store) else {
@@ -95,13 +111,14 @@ impl Search {
                         true => Follow::Scripts,
                         false => Follow::Homes,
                     };
-                    self.text(&entry.path(), follow);
+                    self.text(&entry.path(), follow, None);
                 }
             }
         }
     }
 
-    fn text(&mut self, path: &Path, follow: Follow) {
+    /// `inherited` is the `PATH` of the unit or job that runs the text.
+    fn text(&mut self, path: &Path, follow: Follow, inherited: Option<&[PathBuf]>) {
         let Some(path) = inside(path, &self.store) else {
             return;
         };
@@ -113,20 +130,34 @@ impl Search {
         };
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let paths = store_paths(&text, &self.store);
+        // The lines of a unit stand in any order; a script is read from its beginning.
+        let whole = path
+            .extension()
+            .is_some_and(|kind| kind == "service" || kind == "plist");
+        let around = whole.then(|| search_path(&text)).flatten();
+        let around = around.as_deref().or(inherited);
         for (index, (start, found)) in paths.iter().enumerate() {
             let path = Path::new(found);
             if found.ends_with(NAME) {
                 let manifest = paths.get(index.saturating_add(1));
-                self.call(&text, *start, found, manifest);
+                let before = text.get(..*start).and_then(search_path);
+                let search_path = before.or_else(|| around.map(<[PathBuf]>::to_vec));
+                self.call(&text, (*start, found), manifest, search_path);
             } else if let Some(home) = self.home(path) {
                 self.toplevel(&home);
             } else if follow == Follow::Scripts {
-                self.text(path, Follow::Homes);
+                self.text(path, Follow::Homes, around);
             }
         }
     }
 
-    fn call(&mut self, text: &str, start: usize, program: &str, manifest: Option<&(usize, String)>) {
+    fn call(
+        &mut self,
+        text: &str,
+        (start, program): (usize, &str),
+        manifest: Option<&(usize, String)>,
+        search_path: Option<Vec<PathBuf>>,
+    ) {
         let Some((at, manifest)) = manifest else {
             return;
         };
@@ -150,6 +181,7 @@ impl Search {
             manifest,
             passwd,
             program,
+            search_path,
         });
     }
 

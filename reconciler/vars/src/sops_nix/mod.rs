@@ -19,6 +19,7 @@ mod prepare;
 mod report;
 mod restart;
 mod runtime;
+mod search_path;
 mod source;
 mod template;
 

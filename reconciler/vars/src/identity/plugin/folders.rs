@@ -50,6 +50,13 @@ impl Plugins {
         Self::new(folders, self.limit)
     }
 
+    /// These folders first, then those of before.
+    #[must_use]
+    pub fn after(self, mut first: Vec<PathBuf>) -> Self {
+        first.extend(self.folders);
+        Self::new(first, self.limit)
+    }
+
     pub(super) fn limit(&self) -> Duration {
         self.limit
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PluginProblem {
     /// No folder of plugins has it.
-    #[error("{program} is not installed in any of {}", folders.join(", "))]
+    #[error("{program} is not installed {}", Places(folders))]
     NotInstalled {
         /// `age-plugin-…`.
         program: String,
@@ -55,6 +55,17 @@ pub enum PluginProblem {
         /// Its own words.
         message: String,
     },
+}
+
+struct Places<'a>(&'a [String]);
+
+impl std::fmt::Display for Places<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            [] => f.write_str("where it is looked for: the PATH has no folder"),
+            folders => write!(f, "in any of {}", folders.join(", ")),
+        }
+    }
 }
 
 struct Said<'a>(&'a str);

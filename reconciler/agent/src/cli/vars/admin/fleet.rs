@@ -1,7 +1,6 @@
 //! The fleet that a person works in: its folder, its lock, what it declares. Changes nothing by itself.
 
 use super::error::AdminError;
-use super::identities;
 use crate::cli::context::{Context, Detail};
 use crate::host;
 use crate::nix::Checkout;
@@ -45,7 +44,7 @@ impl Fleet {
 
     /// Its keys, with the plugins of whoever types for those that need one.
     pub(super) fn directory(&self, context: &Context) -> Directory<'_> {
-        Directory::new(&self.tree).with_plugins(identities::plugins(&context.environment))
+        Directory::new(&self.tree).with_plugins(crate::secrets::plugins(&context.environment))
     }
 
     /// Evaluates what the fleet declares, without any script.

@@ -1,22 +1,18 @@
 //! The keys of the person who types: those that are named, or where sops looks for them. Never the machine's.
 
 use crate::host::Environment;
+use crate::secrets;
 use camino::Utf8PathBuf;
-use reconciler_vars::{Identities, IdentitySource, Plugins};
+use reconciler_vars::{Identities, IdentitySource};
 
 /// Loads them; what cannot be loaded is a problem of the identities, and told where one is needed.
 pub(super) fn load(named: &[Utf8PathBuf], environment: &Environment) -> Identities {
     let sources: Vec<IdentitySource> = if named.is_empty() {
         usual(environment)
     } else {
-        crate::secrets::named(named)
+        secrets::named(named)
     };
-    Identities::load_with(&sources, &plugins(environment)).0
-}
-
-/// Where the age plugins of a person are: with their other programs.
-pub(super) fn plugins(environment: &Environment) -> Plugins {
-    Plugins::default().in_folders(environment.folders.clone())
+    Identities::load_with(&sources, &secrets::plugins(environment)).0
 }
 
 /// Where sops looks (age/keysource.go), but for keys in the environment itself.

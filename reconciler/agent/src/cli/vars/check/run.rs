@@ -13,7 +13,7 @@ use reconciler_vars::audit::{Audit, Report, Rule, audit, sarif};
 use reconciler_vars::{FleetKind, Identities};
 
 pub(in crate::cli) fn run(context: &Context, options: &CheckOptions) -> Result<Outcome, CliError> {
-    let identities = keys(options)?;
+    let identities = keys(context, options)?;
     let fleet = Fleet::find(options)?;
     let declarations = block_on(fleet.evaluate(context, options))??;
     let below = declarations
@@ -93,8 +93,9 @@ pub(in crate::cli) fn run(context: &Context, options: &CheckOptions) -> Result<O
 }
 
 /// The keys that were named: a check has no others, so that it says the same wherever it runs.
-fn keys(options: &CheckOptions) -> Result<Identities, CheckError> {
-    let (identities, problems) = Identities::load(&secrets::named(&options.identity));
+fn keys(context: &Context, options: &CheckOptions) -> Result<Identities, CheckError> {
+    let plugins = secrets::plugins(&context.environment);
+    let (identities, problems) = Identities::load_with(&secrets::named(&options.identity), &plugins);
     match problems.into_iter().next() {
         Some(problem) => Err(CheckError::Identity { problem }),
         None => Ok(identities),
