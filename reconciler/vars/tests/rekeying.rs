@@ -90,8 +90,8 @@ fn a_file_keeps_its_key_groups_when_people_come_change_and_go() {
     let grouped = lab.seal_as(b"secret", "binary", &["shamir_threshold: 2", &groups]);
     assert_eq!(
         (
-            inspect(&sealed).unwrap().groups,
-            inspect(&grouped).unwrap().groups
+            inspect(&sealed).unwrap().groups.len(),
+            inspect(&grouped).unwrap().groups.len()
         ),
         (1, 2)
     );
@@ -119,7 +119,7 @@ fn a_file_keeps_its_key_groups_when_people_come_change_and_go() {
     );
     let people = ["ann", "bob", "cleo", "dan"];
     let after = rekeyed(fleet, &directory, &lab, &keys, &people).unwrap();
-    assert_eq!(inspect(&after).unwrap().groups, 2);
+    assert_eq!(inspect(&after).unwrap().groups.len(), 2);
     for (keys, expected) in [
         (&["dan.txt"][..], true),
         (&["ann.txt", "new.txt"], true),
@@ -152,7 +152,7 @@ fn a_file_keeps_its_key_groups_when_people_come_change_and_go() {
     let written = fs::read(fleet.join(TOKEN).join("secret")).unwrap();
     let told = inspect(&written).unwrap();
     assert_eq!(
-        (told.groups, told.age_readers()),
+        (told.groups.len(), told.age_readers()),
         (2, inspect(&after).unwrap().age_readers())
     );
     assert!(decrypt_file(&written, &lab.identities(&["dan.txt"])).is_ok());

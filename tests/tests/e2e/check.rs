@@ -1,9 +1,7 @@
 //! `reconcile vars check`: a fleet's secrets as a person and CI check them, on what lies there and on a commit, with keys
 //! and without. Everything is sealed by the real sops and the real age.
 
-use reconciler_tests::{
-    Entry, Fleet, Key, Output, Store, Var, assert_sarif, is_root, reconcile, run, tool, write,
-};
+use reconciler_tests::{Entry, Fleet, Key, Output, Store, Var, assert_sarif, is_root, reconcile, run, write};
 use serde_json::Value;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -14,7 +12,7 @@ const GENERATORS: &str =
     "{ web.files = { token = { }; cert.secret = false; }; mesh = { share = true; files.psk = { }; }; }";
 
 /// Two machines, a secret of cinnabar's own and one of both, readable for the administrator.
-fn fleet() -> Fleet {
+pub(crate) fn fleet() -> Fleet {
     let fleet = Fleet::new();
     fleet.declare("cinnabar", &Entry::nixos().generators(GENERATORS));
     fleet.declare(
@@ -33,15 +31,15 @@ fn fleet() -> Fleet {
     fleet
 }
 
-fn token() -> Var {
+pub(crate) fn token() -> Var {
     Var::per_machine("cinnabar", "web", "token")
 }
 
-fn psk() -> Var {
+pub(crate) fn psk() -> Var {
     Var::shared("mesh", "psk")
 }
 
-fn seal(fleet: &Fleet, var: &Var, machines: &[&str]) {
+pub(crate) fn seal(fleet: &Fleet, var: &Var, machines: &[&str]) {
     var.encrypt(fleet, "hunter2", machines);
     let up = "../".repeat(var.installed().matches('/').count() + 2);
     fleet.link(
@@ -51,13 +49,13 @@ fn seal(fleet: &Fleet, var: &Var, machines: &[&str]) {
 }
 
 /// Seals a value anew for others than the links say.
-fn seal_for(fleet: &Fleet, var: &Var, names: &[&str]) {
+pub(crate) fn seal_for(fleet: &Fleet, var: &Var, names: &[&str]) {
     let recipients: Vec<String> = names.iter().map(|name| Key::of(name).recipient).collect();
     var.encrypt_to(fleet, "hunter2", &recipients);
 }
 
 /// Checks the fleet as somebody who works in it; with a store, the machines are evaluated.
-fn check(fleet: &Fleet, store: Option<&Store>, arguments: &[&str]) -> Output {
+pub(crate) fn check(fleet: &Fleet, store: Option<&Store>, arguments: &[&str]) -> Output {
     let mut command = Command::new(reconcile());
     match store {
         Some(store) => {
@@ -80,7 +78,7 @@ fn check(fleet: &Fleet, store: Option<&Store>, arguments: &[&str]) -> Output {
 }
 
 /// `rule path` of every finding, sorted.
-fn told(output: &Output) -> Vec<String> {
+pub(crate) fn told(output: &Output) -> Vec<String> {
     let document = output.json();
     let findings = document["findings"].as_array().unwrap().iter();
     let mut told: Vec<String> = findings
@@ -96,7 +94,7 @@ fn told(output: &Output) -> Vec<String> {
     told
 }
 
-fn key_file(fleet: &Fleet, name: &str) -> String {
+pub(crate) fn key_file(fleet: &Fleet, name: &str) -> String {
     let file = fleet.work().with_file_name(format!("{name}.key"));
     write(&file, &Key::of(name).identity);
     file.to_string_lossy().into_owned()
@@ -219,152 +217,6 @@ fn recipients_against_links_and_keys() {
         assert_eq!(told(&output), *expected, "{name}\n{output}");
         fleet.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
     }
-}
-
-#[test]
-fn what_only_keys_can_tell() {
-    let fleet = fleet();
-    let admin = key_file(&fleet, "admin");
-    let electrum = key_file(&fleet, "electrum");
-    // The machine's own key, for the administrator, as clan keeps it.
-    let own = |name: &str| {
-        let key = Key::of(name).identity;
-        let secret = "sops/secrets/cinnabar-age.key";
-        let plain = fleet.work().with_file_name("plain");
-        write(&plain, &key);
-        let mut sops = Command::new(tool("sops"));
-        sops.args([
-            "--encrypt",
-            "--input-type",
-            "binary",
-            "--output-type",
-            "json",
-            "--age",
-        ])
-        .arg(Key::of("admin").recipient)
-        .arg(&plain)
-        .env_clear();
-        let sealed = run(&mut sops, Duration::from_secs(60)).ended(0).stdout;
-        fleet.write(&format!("{secret}/secret"), &sealed);
-        fleet.link(&format!("{secret}/users/admin"), "../../../users/admin");
-        fleet.commit("a machine's key");
-    };
-    own("cinnabar");
-    check(&fleet, None, &["--identity", &admin])
-        .ended(0)
-        .says("3 opened");
-    // A machine's key opens what is the machine's, and says what it does not open.
-    check(&fleet, None, &["--identity", &electrum])
-        .ended(0)
-        .says("1 opened")
-        .says("2 of 3 secrets are for other keys");
-    own("scheelite");
-    let output = check(&fleet, None, &["--json", "--identity", &admin]).ended(14);
-    assert_eq!(
-        told(&output),
-        ["machine-key sops/secrets/cinnabar-age.key/secret"]
-    );
-    own("cinnabar");
-
-    let secret = token().secret();
-    let spoil = |change: fn(&mut Value)| {
-        let text = fleet.read(&secret);
-        let mut document: Value = serde_json::from_str(&text).unwrap();
-        change(&mut document);
-        fleet.write(&secret, &document.to_string());
-        fleet.commit("spoiled");
-        let without = told(&check(&fleet, None, &["--json"]));
-        let with = told(&check(&fleet, None, &["--json", "--identity", &admin]));
-        fleet.write(&secret, &text);
-        fleet.commit("mended");
-        (without, with)
-    };
-    let path = |rule: &str| format!("{rule} {secret}");
-    // Another time: nothing that can be seen without a key.
-    let edited = spoil(|document| document["sops"]["lastmodified"] = "2020-01-01T00:00:00Z".into());
-    assert_eq!(edited, (vec![], vec![path("bad-mac")]));
-    // The names of two recipients swapped for those of others.
-    let (without, with) = spoil(|document| {
-        let key = Key::of("scheelite").recipient;
-        for entry in document["sops"]["age"].as_array_mut().unwrap() {
-            if entry["recipient"] == Key::of("admin").recipient.as_str() {
-                entry["recipient"] = key.clone().into();
-            }
-        }
-    });
-    assert_eq!(without, [path("not-encrypted"), path("unknown-recipient")]);
-    assert!(with.contains(&path("opens-unlisted")), "{with:?}");
-    // What is sealed for one recipient stands under the name of another.
-    let (without, with) = spoil(|document| {
-        let entries = document["sops"]["age"].as_array_mut().unwrap();
-        let other = entries[0]["enc"].clone();
-        for entry in entries {
-            entry["enc"] = other.clone();
-        }
-    });
-    assert!(without.is_empty(), "{without:?}");
-    assert!(with.contains(&path("does-not-open")), "{with:?}");
-}
-
-#[test]
-fn the_age_store_of_a_clan() {
-    let fleet = Fleet::new();
-    let seal = |path: &str, text: &str, readers: &[&str]| {
-        let mut command = Command::new(tool("age"));
-        command.arg("--armor");
-        for reader in readers {
-            command.args(["-r", &Key::of(reader).recipient]);
-        }
-        let plain = fleet.work().with_file_name("plain");
-        write(&plain, text);
-        command.arg(&plain);
-        let sealed = run(&mut command, Duration::from_secs(60)).ended(0).stdout;
-        fleet.write(path, &sealed);
-    };
-    let list = |path: &str, readers: &[&str]| {
-        let lines = readers
-            .iter()
-            .map(|reader| format!("{}\n", Key::of(reader).recipient));
-        fleet.write(&format!("{path}.recipients"), &lines.collect::<String>());
-    };
-    for machine in ["cinnabar", "electrum"] {
-        let folder = format!("secrets/age-keys/machines/{machine}");
-        let key = Key::of(machine);
-        fleet.write(&format!("{folder}/pub"), &key.recipient);
-        seal(&format!("{folder}/key.age"), &key.identity, &["admin"]);
-        list(&format!("{folder}/key.age"), &["admin"]);
-    }
-    seal(
-        "secrets/clan-vars/per-machine/cinnabar/web/token/token.age",
-        "hunter2",
-        &["cinnabar"],
-    );
-    let psk = "secrets/clan-vars/shared/mesh/psk/psk.age";
-    seal(psk, "hunter2", &["cinnabar", "electrum"]);
-    list(psk, &["cinnabar", "electrum"]);
-    fleet.commit("a fleet of the age store");
-    check(&fleet, None, &[]).ended(0).says("2 secrets of 2 machines");
-    let admin = key_file(&fleet, "admin");
-    // By way of the machines' own keys, which the administrator's opens.
-    check(&fleet, None, &["--identity", &admin])
-        .ended(0)
-        .says("2 opened");
-    list(psk, &["cinnabar"]);
-    seal(
-        "secrets/age-keys/machines/electrum/key.age",
-        &Key::of("scheelite").identity,
-        &["admin"],
-    );
-    fleet.commit("spoiled");
-    let output = check(&fleet, None, &["--json", "--identity", &admin]).ended(14);
-    assert_eq!(
-        told(&output),
-        [
-            "machine-key secrets/age-keys/machines/electrum/key.age",
-            "malformed secrets/clan-vars/shared/mesh/psk/psk.age",
-        ],
-        "{output}"
-    );
 }
 
 #[test]

@@ -11,6 +11,7 @@
 mod boot;
 mod build;
 mod check;
+mod check_keys;
 mod converge;
 mod crash;
 mod daemon;

@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::defect::Defect;
+use super::defect::{Defect, Linked};
 use super::finding::Finding;
-use super::keybook::KeyBook;
+use super::keybook::{Holder, KeyBook};
 use super::places::{Places, Scope, Secret};
 use super::public_key::PublicKey;
 use crate::backend::AGE_KEYS;
+use crate::readers::ReaderKind;
 use crate::sops;
 use crate::tree::{Tree, TreeError};
 
@@ -26,16 +27,30 @@ pub(super) fn check(
     let mut recipients = Recipients::new();
     for secret in &places.age {
         let noted = noted(tree, &secret.path)?;
-        if let Some(defect) = file(tree, &secret.path, noted.as_ref()) {
+        let wanted = match (&noted, &secret.scope) {
+            (Some(noted), _) => Wanted::Listed(noted),
+            (None, Scope::Machine(machine)) => Wanted::Machine(machine, book.age_store().get(machine)),
+            (None, _) => Wanted::Nobody,
+        };
+        for defect in file(tree, &secret.path, &wanted) {
             findings.push(finding(secret, noted.as_ref(), book, defect));
+        }
+        for key in strangers(secret, noted.as_ref(), book) {
+            findings.push(finding(
+                secret,
+                noted.as_ref(),
+                book,
+                Defect::UnknownRecipient { key },
+            ));
         }
         recipients.insert(secret.path.clone(), noted);
     }
     for machine in book.age_store().keys() {
         let path = format!("{AGE_KEYS}/{machine}/key.age");
         let noted = noted(tree, &path)?;
-        if let Some(defect) = file(tree, &path, noted.as_ref()) {
-            findings.push(Finding::new(path, [machine.as_str()], defect));
+        let wanted = noted.as_ref().map_or(Wanted::Nobody, Wanted::Listed);
+        for defect in file(tree, &path, &wanted) {
+            findings.push(Finding::new(path.as_str(), [machine.as_str()], defect));
         }
     }
     Ok(recipients)
@@ -52,24 +67,82 @@ fn noted(tree: &dyn Tree, path: &str) -> Result<Option<BTreeSet<PublicKey>>, Tre
     Ok(Some(lines.map(PublicKey::age).collect()))
 }
 
-/// What is wrong with one file.
-fn file(tree: &dyn Tree, path: &str, noted: Option<&BTreeSet<PublicKey>>) -> Option<Defect> {
+/// Who is to read a file.
+enum Wanted<'a> {
+    /// Those whom the list beside it names.
+    Listed(&'a BTreeSet<PublicKey>),
+    /// One machine alone, with its key, if it has one.
+    Machine(&'a str, Option<&'a PublicKey>),
+    /// Nobody says.
+    Nobody,
+}
+
+/// What is wrong with one file, as far as its header tells: it hides whom it is for, but not of which kind their keys are,
+/// and of SSH keys it tells the start of the hash.
+fn file(tree: &dyn Tree, path: &str, wanted: &Wanted<'_>) -> Vec<Defect> {
     let bytes = match tree.read(path) {
         Ok(Some(bytes)) => bytes,
-        Ok(None) => return Some(Defect::Missing),
-        Err(error) => return Some(Defect::Tree(error)),
+        Ok(None) => return vec![Defect::Missing],
+        Err(error) => return vec![Defect::Tree(error)],
     };
-    match sops::inspect(&bytes) {
-        Err(error) => Some(Defect::of_file(error, &bytes)),
-        Ok(inspection) => match (inspection.anonymous, noted) {
-            // A file of sops in the place of an age file.
-            (None, _) => Some(Defect::File(sops::SopsError::AgeFile)),
-            (Some(actual), Some(noted)) if actual != noted.len() => Some(Defect::Sidecar {
-                named: noted.len(),
-                actual,
-            }),
-            (Some(_), _) => None,
+    let stanzas = match sops::inspect(&bytes) {
+        Err(error) => return vec![Defect::of_file(error, &bytes)],
+        // A file of sops in the place of an age file.
+        Ok(inspection) => match inspection.anonymous {
+            None => return vec![Defect::File(sops::SopsError::AgeFile)],
+            Some(stanzas) => stanzas,
         },
+    };
+    let is_sealed = |key: &PublicKey| stanzas.iter().any(|stanza| key.may_be_of(stanza));
+    match wanted {
+        Wanted::Listed(noted) if stanzas.len() != noted.len() => vec![Defect::Sidecar {
+            named: noted.len(),
+            actual: stanzas.len(),
+        }],
+        Wanted::Listed(noted) => noted
+            .iter()
+            .filter(|key| !is_sealed(key))
+            .map(|key| Defect::NotSealed { key: key.clone() })
+            .collect(),
+        Wanted::Machine(_, None) => Vec::new(),
+        Wanted::Machine(machine, Some(key)) => {
+            let holder = machine_of(machine);
+            if !is_sealed(key) {
+                vec![Defect::NotEncrypted {
+                    holder,
+                    key: Some((*key).clone()),
+                    linked: Linked::ByStore,
+                }]
+            } else if stanzas.len() > 1 {
+                vec![Defect::NotAlone {
+                    machine: holder,
+                    actual: stanzas.len(),
+                }]
+            } else {
+                Vec::new()
+            }
+        }
+        Wanted::Nobody => vec![Defect::NoList],
+    }
+}
+
+/// The listed keys of nobody. A list that names a machine is that of a shared secret, which clan encrypts to machines alone;
+/// administrators, to whom it encrypts the others, have no key in the repository.
+fn strangers(secret: &Secret, noted: Option<&BTreeSet<PublicKey>>, book: &KeyBook) -> Vec<PublicKey> {
+    let is_machine = |key: &&PublicKey| book.age_store().values().any(|own| own == *key);
+    let (Scope::Shared, Some(noted)) = (&secret.scope, noted) else {
+        return Vec::new();
+    };
+    if !noted.iter().any(|key| is_machine(&key)) {
+        return Vec::new();
+    }
+    noted.iter().filter(|key| !is_machine(key)).cloned().collect()
+}
+
+pub(super) fn machine_of(name: &str) -> Holder {
+    Holder {
+        kind: ReaderKind::Machine,
+        name: name.to_owned(),
     }
 }
 

@@ -75,7 +75,7 @@ pub fn audit(audit: &Audit<'_>) -> Result<Report, TreeError> {
         compare(tree, &book, &places, (&sops, &age), entries, &mut findings)?;
     }
     let keys = Keys::read(tree, &book, identities, &mut findings)?;
-    let openings = keys.open(tree, &book, &places, sops.values(), &mut findings)?;
+    let openings = keys.open(tree, &book, &places, (sops.values(), &age), &mut findings)?;
     let names: BTreeSet<&str> = match entries {
         Some(entries) => entries.iter().map(|entry| entry.name.as_str()).collect(),
         None => {

@@ -138,6 +138,16 @@ impl Comparison<'_> {
                 (known.recipients.as_ref(), keys, Linked::ByDeclaration)
             }
         };
+        if let Some(shares) = self
+            .sops
+            .get(&path)
+            .and_then(|known| known.held_alone(&holder, self.book))
+        {
+            if file.deploy {
+                found(Defect::Shared { holder, shares });
+            }
+            return;
+        }
         let Some(recipients) = recipients else { return };
         let can_read = keys.iter().any(|key| recipients.contains(*key));
         match (file.deploy, can_read) {

@@ -4,7 +4,7 @@ use super::keybook::Holder;
 use super::public_key::{KeyFileError, PublicKey};
 use super::rule::Rule;
 use crate::requirements::RequirementsError;
-use crate::sops::{SopsError, ValueProblem};
+use crate::sops::{Shares, SopsError, ValueProblem};
 use crate::tree::TreeError;
 
 /// What is wrong.
@@ -43,6 +43,15 @@ pub enum Defect {
         key: Option<PublicKey>,
         linked: Linked,
     },
+    /// A reader can open it only together with others.
+    #[error("does not open for {holder} alone: it takes {} of {} key groups, and {holder} is in {}", .shares.needed, .shares.groups, .shares.held)]
+    Shared { holder: Holder, shares: Shares },
+    /// One whom the list of recipients names cannot open it.
+    #[error("is not encrypted to {key}, which its list of recipients names")]
+    NotSealed { key: PublicKey },
+    /// A file of one machine alone that has more recipients.
+    #[error("is for {machine} alone, and has {actual} recipients")]
+    NotAlone { machine: Holder, actual: usize },
     /// Somebody who is not linked can open it.
     #[error("is encrypted to {holder} ({key}), and no link names it")]
     NotLinked { holder: Holder, key: PublicKey },
@@ -58,6 +67,12 @@ pub enum Defect {
     /// No links.
     #[error("has no links beside it that say who may read it")]
     NoLinks,
+    /// No list of recipients.
+    #[error("has no list of recipients beside it")]
+    NoList,
+    /// An age file in the place of one of sops.
+    #[error("is a plain age file, and sops keeps its secrets here: it does not say whom it is for")]
+    PlainAge,
     /// A link leads to nothing.
     #[error("leads to no {name}{}", shown_target(.target))]
     Dangling { name: String, target: String },
@@ -139,12 +154,14 @@ impl Defect {
             Self::Declaration(_) => Rule::Declaration,
             Self::NotPullable { .. } => Rule::NotPullable,
             Self::NotEvaluated { .. } => Rule::NotEvaluated,
-            Self::NotEncrypted { .. } => Rule::NotEncrypted,
+            Self::NotEncrypted { .. } | Self::Shared { .. } | Self::NotSealed { .. } => Rule::NotEncrypted,
+            Self::NotAlone { .. } => Rule::UnknownRecipient,
             Self::NotLinked { .. } => Rule::NotLinked,
             Self::UnknownRecipient { .. } => Rule::UnknownRecipient,
             Self::NotDeployed { .. } => Rule::NotDeployed,
             Self::RemovedMachine { .. } => Rule::RemovedMachine,
-            Self::NoLinks => Rule::NoLinks,
+            Self::NoLinks | Self::NoList => Rule::NoLinks,
+            Self::PlainAge => Rule::PlainAge,
             Self::Dangling { .. } => Rule::DanglingLink,
             Self::Misdirected { .. } | Self::Endless { .. } => Rule::MisdirectedLink,
             Self::NotALink { .. } => Rule::NotALink,

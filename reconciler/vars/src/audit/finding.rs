@@ -80,9 +80,21 @@ impl Finding {
                 )
             }
             Defect::NotEncrypted { .. }
+            | Defect::NotSealed { .. }
+            | Defect::NotAlone { .. }
+            | Defect::NoList
             | Defect::UnknownRecipient { .. }
             | Defect::NotDeployed { .. }
             | Defect::Sidecar { .. } => self.rekey(kind),
+            Defect::Shared { holder, shares } => format!(
+                "put the key of {holder} into {} of its key groups (`key_groups` in .sops.yaml), then sops updatekeys {}",
+                shares.needed,
+                word(path)
+            ),
+            Defect::PlainAge => match kind {
+                FleetKind::Clan => self.regenerate(kind),
+                FleetKind::Native => self.rekey(kind),
+            },
             Defect::RemovedMachine { machine } => match kind {
                 FleetKind::Clan => format!(
                     "git rm {} && {}, then change the value",

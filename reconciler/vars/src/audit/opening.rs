@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::defect::Defect;
+use super::age_store::{Recipients, machine_of};
+use super::defect::{Defect, Linked};
 use super::finding::Finding;
 use super::keybook::{Holder, KeyBook};
-use super::places::{Places, Scope};
+use super::places::{Places, Scope, Secret};
 use super::public_key::PublicKey;
 use super::secret::Known;
 use crate::backend::AGE_KEYS;
@@ -87,7 +88,7 @@ impl<'a> Keys<'a> {
         tree: &dyn Tree,
         book: &KeyBook,
         places: &Places,
-        sops: impl Iterator<Item = &'k Known>,
+        (sops, age): (impl Iterator<Item = &'k Known>, &Recipients),
         findings: &mut Vec<Finding>,
     ) -> Result<Openings, TreeError> {
         let mut openings = Openings::default();
@@ -95,32 +96,14 @@ impl<'a> Keys<'a> {
             return Ok(openings);
         }
         for known in sops {
-            let (Some(bytes), Some(recipients)) = (&known.bytes, &known.recipients) else {
-                continue;
-            };
-            let mut told = BTreeSet::new();
-            let mut is_open = false;
-            for (who, identities) in self.tried(known, book) {
-                let is_named = recipients.iter().any(|key| is_of(key, identities));
-                match decrypt_file(bytes, identities) {
-                    Ok(_) => {
-                        is_open = true;
-                        // A plugin's key need not say what it is the key of.
-                        if !is_named && !identities.has_plugins() {
-                            findings.push(known.finding(&known.secret.path, Defect::OpensUnlisted { who }));
-                        }
-                    }
-                    Err(SopsError::NotEncryptedToThisMachine { .. } | SopsError::NoAgeRecipient { .. }) => {}
-                    // The same for every key: it is told once.
-                    Err(problem) => {
-                        if told.insert(problem.to_string()) {
-                            findings.push(
-                                known.finding(&known.secret.path, Defect::DoesNotOpen { who, problem }),
-                            );
-                        }
-                    }
+            let is_open = match (&known.bytes, &known.recipients, &known.inspection) {
+                (Some(bytes), Some(recipients), _) => {
+                    self.open_sops(known, bytes, recipients, book, findings)
                 }
-            }
+                (Some(bytes), None, Some(_)) => self.open_plain(known, bytes, book, findings),
+                // Told already.
+                _ => continue,
+            };
             openings.count(is_open);
         }
         for secret in &places.age {
@@ -129,34 +112,163 @@ impl<'a> Keys<'a> {
                 // Told already.
                 Ok(None) | Err(_) => continue,
             };
-            let owner = match &secret.scope {
-                Scope::Machine(machine) => self.machines.get(machine),
-                _ => None,
-            };
-            let others = self.machines.values().chain([self.given]);
-            let mut is_open = false;
-            for identities in owner.into_iter().chain(others) {
-                match decrypt_file(&bytes, identities) {
-                    Ok(_) => is_open = true,
-                    Err(SopsError::NotEncryptedToThisMachine { .. }) => continue,
-                    Err(problem) => {
-                        let who = "those who may read it".to_owned();
-                        let machine = match &secret.scope {
-                            Scope::Machine(machine) => Some(machine.as_str()),
-                            _ => None,
-                        };
-                        findings.push(Finding::new(
-                            secret.path.as_str(),
-                            machine,
-                            Defect::DoesNotOpen { who, problem },
-                        ));
-                    }
-                }
-                break;
-            }
-            openings.count(is_open);
+            let noted = age.get(&secret.path).and_then(Option::as_ref);
+            openings.count(self.open_age(secret, &bytes, noted, book, findings));
         }
         Ok(openings)
+    }
+
+    /// Tries a file of sops; whether any key opens it.
+    fn open_sops(
+        &self,
+        known: &Known,
+        bytes: &[u8],
+        recipients: &BTreeSet<PublicKey>,
+        book: &KeyBook,
+        findings: &mut Vec<Finding>,
+    ) -> bool {
+        let mut told = BTreeSet::new();
+        let mut is_open = false;
+        for (who, identities) in self.tried(known, book) {
+            let is_named = recipients.iter().any(|key| is_of(key, identities));
+            match decrypt_file(bytes, identities) {
+                Ok(_) => {
+                    is_open = true;
+                    // A plugin's key need not say what it is the key of.
+                    if !is_named && !identities.has_plugins() {
+                        findings.push(known.finding(&known.secret.path, Defect::OpensUnlisted { who }));
+                    }
+                }
+                // Who has one of several shares is told without any key.
+                Err(
+                    SopsError::NotEncryptedToThisMachine { .. }
+                    | SopsError::NoAgeRecipient { .. }
+                    | SopsError::KeyGroups { .. },
+                ) => {}
+                // The same for every key: it is told once.
+                Err(problem) => {
+                    if told.insert(problem.to_string()) {
+                        let defect = Defect::DoesNotOpen { who, problem };
+                        findings.push(known.finding(&known.secret.path, defect));
+                    }
+                }
+            }
+        }
+        is_open
+    }
+
+    /// Tries an age file that lies where sops keeps its own: only a key tells who may read it.
+    fn open_plain(&self, known: &Known, bytes: &[u8], book: &KeyBook, findings: &mut Vec<Finding>) -> bool {
+        let mut is_open = decrypt_file(bytes, self.given).is_ok();
+        for (holder, linked) in &known.readers {
+            let keys = book.keys(holder);
+            let machine = (holder.kind == ReaderKind::Machine)
+                .then(|| self.machine(&holder.name, keys))
+                .flatten();
+            let Some(identities) = machine else { continue };
+            match decrypt_file(bytes, identities) {
+                Ok(_) => is_open = true,
+                Err(SopsError::NotEncryptedToThisMachine { .. }) => {
+                    let defect = Defect::NotEncrypted {
+                        holder: holder.clone(),
+                        key: keys.first().cloned(),
+                        linked: *linked,
+                    };
+                    findings.push(known.finding_of(&known.secret.path, holder, defect));
+                }
+                Err(problem) => {
+                    let who = holder.to_string();
+                    let defect = Defect::DoesNotOpen { who, problem };
+                    findings.push(known.finding_of(&known.secret.path, holder, defect));
+                }
+            }
+        }
+        is_open
+    }
+
+    /// Tries a file of clan's age store with the key of every machine that can be had, and with those that were given.
+    fn open_age(
+        &self,
+        secret: &Secret,
+        bytes: &[u8],
+        noted: Option<&BTreeSet<PublicKey>>,
+        book: &KeyBook,
+        findings: &mut Vec<Finding>,
+    ) -> bool {
+        let mut found = |machine: Option<&str>, defect| {
+            let finding = Finding::new(secret.path.as_str(), machine, defect);
+            findings.push(match machine {
+                Some(machine) => finding.of_values(machine, &secret.generator),
+                None => finding,
+            });
+        };
+        let mut is_open = false;
+        match decrypt_file(bytes, self.given) {
+            Ok(_) => is_open = true,
+            Err(SopsError::NotEncryptedToThisMachine { .. }) => {
+                let mut noted = noted.into_iter().flatten();
+                let own = noted.find(|key| is_of(key, self.given));
+                let key = own.filter(|key| !book.age_store().values().any(|machine| machine == *key));
+                if let Some(key) = key {
+                    found(None, Defect::NotSealed { key: key.clone() });
+                }
+            }
+            // The same for every key: it is told once.
+            Err(problem) => {
+                let who = "those who may read it".to_owned();
+                let machine = match &secret.scope {
+                    Scope::Machine(machine) => Some(machine.as_str()),
+                    _ => None,
+                };
+                found(machine, Defect::DoesNotOpen { who, problem });
+                return false;
+            }
+        }
+        for (machine, key) in book.age_store() {
+            let Some(identities) = self.machine(machine, std::slice::from_ref(key)) else {
+                continue;
+            };
+            let reads = match (noted, &secret.scope) {
+                (Some(noted), _) => noted.contains(key),
+                (None, Scope::Machine(owner)) => owner == machine,
+                // Nobody says.
+                (None, _) => continue,
+            };
+            match (decrypt_file(bytes, identities), reads) {
+                (Ok(_), true) => is_open = true,
+                (Ok(_), false) => {
+                    is_open = true;
+                    // Of several keys that were given it may be another one that opens it.
+                    if self.machines.contains_key(machine) {
+                        let who = machine_of(machine).to_string();
+                        found(Some(machine), Defect::OpensUnlisted { who });
+                    }
+                }
+                (Err(SopsError::NotEncryptedToThisMachine { .. }), true) => {
+                    let defect = Defect::NotEncrypted {
+                        holder: machine_of(machine),
+                        key: Some(key.clone()),
+                        linked: Linked::ByStore,
+                    };
+                    found(Some(machine), defect);
+                }
+                (Err(SopsError::NotEncryptedToThisMachine { .. }), false) => {}
+                (Err(problem), _) => {
+                    let who = machine_of(machine).to_string();
+                    found(Some(machine), Defect::DoesNotOpen { who, problem });
+                    break;
+                }
+            }
+        }
+        is_open
+    }
+
+    /// The private key of a machine: the one that the fleet keeps, or a given one that is that machine's.
+    fn machine(&self, name: &str, public: &[PublicKey]) -> Option<&Identities> {
+        let is_given = || public.iter().any(|key| is_of(key, self.given));
+        self.machines
+            .get(name)
+            .or_else(|| is_given().then_some(self.given))
     }
 
     /// The keys that a secret is tried with: all that were given at once, and those of each machine that is to read it.

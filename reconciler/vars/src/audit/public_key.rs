@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use crate::sops::canonical;
+use crate::sops::{AgeStanza, canonical};
 
 /// A key that a secret can be encrypted to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +31,14 @@ impl PublicKey {
                 .collect::<String>()
                 .to_ascii_uppercase(),
         )
+    }
+
+    /// Whether a recipient in the header of an age file could be this one.
+    pub(super) fn may_be_of(&self, stanza: &AgeStanza) -> bool {
+        match self {
+            Self::Age(text) => stanza.may_be_for(text),
+            Self::Pgp(_) => false,
+        }
     }
 
     /// The key as it stands in a file.

@@ -80,7 +80,7 @@ rules! {
     NotEvaluated, "not-evaluated", Error, "A machine could not be evaluated",
         "What it declares is not known, so only what lies in the repository was checked for it.";
     NotEncrypted, "not-encrypted", Error, "A secret is not encrypted to one of its readers",
-        "A link beside the secret names a machine or a person, or a machine declares it, and the file is not encrypted to their key: they cannot open it.";
+        "A link beside the secret names a machine or a person, or a machine declares it, and the file is not encrypted to their key: they cannot open it. Of a file whose key is shared out among groups, a machine has to be in as many as open it.";
     NotLinked, "not-linked", Error, "A secret is encrypted to somebody who is not linked",
         "A machine or a person can open the file, and no link beside it says that they may. The next re-encryption would take it from them, or nobody ever took it from them.";
     UnknownRecipient, "unknown-recipient", Error, "A secret is encrypted to a key of nobody",
@@ -90,7 +90,9 @@ rules! {
     RemovedMachine, "removed-machine", Warning, "A secret is encrypted to a machine that the fleet no longer has",
         "Whoever has the disk of that machine can open it. Take the machine out, then change the value.";
     NoLinks, "no-links", Warning, "Nothing says who may read a secret",
-        "There are no links beside the file, so that its recipients cannot be checked, nor a re-encryption made.";
+        "There are no links beside the file, or no list of recipients in clan's age store, so that its recipients cannot be checked, nor a re-encryption made.";
+    PlainAge, "plain-age", Warning, "A plain age file lies where sops keeps its secrets",
+        "It does not say whom it is encrypted to, so that this cannot be checked without a key, and neither sops nor clan reads it.";
     DanglingLink, "dangling-link", Warning, "A link leads to nobody",
         "The machine, person or group that the link names is gone. clan passes over it in silence.";
     MisdirectedLink, "misdirected-link", Error, "A link leads to somebody else than it says",

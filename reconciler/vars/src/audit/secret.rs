@@ -9,7 +9,7 @@ use super::keybook::{self, Holder, KeyBook};
 use super::places::{Scope, Secret};
 use super::public_key::PublicKey;
 use crate::readers::ReaderKind;
-use crate::sops::{self, Inspection};
+use crate::sops::{self, Inspection, Shares};
 use crate::tree::{Tree, TreeError};
 
 /// What is known of one secret.
@@ -18,8 +18,10 @@ pub(super) struct Known {
     pub(super) secret: Secret,
     /// Its bytes, where it could be read.
     pub(super) bytes: Option<Vec<u8>>,
-    /// The recipients that it names; none where it could not be inspected.
+    /// The recipients that it names; none where it could not be inspected, or is a plain age file.
     pub(super) recipients: Option<BTreeSet<PublicKey>>,
+    /// Whom it says it is encrypted to, where it could be inspected.
+    pub(super) inspection: Option<Inspection>,
     /// Those who are linked, by themselves or by a group.
     pub(super) readers: BTreeMap<Holder, Linked>,
 }
@@ -37,6 +39,15 @@ impl Known {
         }
     }
 
+    /// The shares of a machine that has some and cannot open the file with them: it has nobody who would help it. People
+    /// may be meant to open a file only together.
+    pub(super) fn held_alone(&self, holder: &Holder, book: &KeyBook) -> Option<Shares> {
+        let keys = book.keys(holder).iter().map(PublicKey::text);
+        let shares = self.inspection.as_ref()?.shares(keys)?;
+        let is_helpless = holder.kind == ReaderKind::Machine && shares.held > 0 && !shares.open();
+        is_helpless.then_some(shares)
+    }
+
     fn linked_machines(&self) -> impl Iterator<Item = &str> {
         let machines = self
             .readers
@@ -46,7 +57,7 @@ impl Known {
     }
 
     /// A finding about it and a reader: where that is a machine, it is told of that one alone.
-    fn finding_of(&self, path: &str, holder: &Holder, defect: Defect) -> Finding {
+    pub(super) fn finding_of(&self, path: &str, holder: &Holder, defect: Defect) -> Finding {
         let mut finding = self.finding(path, defect);
         if holder.kind == ReaderKind::Machine {
             finding.machines = BTreeSet::from([holder.name.clone()]);
@@ -78,6 +89,7 @@ pub(super) fn check(
         secret: secret.clone(),
         bytes: None,
         recipients: None,
+        inspection: None,
         readers: BTreeMap::new(),
     };
     let links = read_links(tree, book, &mut known, findings)?;
@@ -96,12 +108,26 @@ pub(super) fn check(
             return Ok(known);
         }
     };
-    if inspection.anonymous.is_some() {
-        // A plain age file names nobody.
+    let path = secret.path.as_str();
+    if let Some(stanzas) = &inspection.anonymous {
+        findings.push(known.finding(path, Defect::PlainAge));
+        for (holder, linked) in &known.readers {
+            for key in book.keys(holder) {
+                if !stanzas.iter().any(|stanza| key.may_be_of(stanza)) {
+                    let defect = Defect::NotEncrypted {
+                        holder: holder.clone(),
+                        key: Some(key.clone()),
+                        linked: *linked,
+                    };
+                    findings.push(known.finding_of(path, holder, defect));
+                }
+            }
+        }
+        known.inspection = Some(inspection);
         return Ok(known);
     }
     let recipients = recipients(&inspection);
-    let path = secret.path.as_str();
+    known.inspection = Some(inspection);
     if links == Links::None && !recipients.is_empty() {
         findings.push(known.finding(path, Defect::NoLinks));
     } else {
@@ -178,6 +204,10 @@ fn compare(
     let path = known.secret.path.as_str();
     let mut wanted = BTreeSet::new();
     for (holder, linked) in &known.readers {
+        if let Some(shares) = known.held_alone(holder, book) {
+            let holder = holder.clone();
+            findings.push(known.finding_of(path, &holder.clone(), Defect::Shared { holder, shares }));
+        }
         for key in book.keys(holder) {
             wanted.insert(key);
             if !recipients.contains(key) {

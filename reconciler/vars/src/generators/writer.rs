@@ -211,7 +211,7 @@ impl Writer<'_> {
 
 /// Whether shares of several groups open a file.
 fn has_groups(file: &[u8]) -> bool {
-    inspect(file).is_ok_and(|sealed| sealed.groups > 1)
+    inspect(file).is_ok_and(|sealed| sealed.groups.len() > 1)
 }
 
 /// The keys of everyone whom links name, each once.

@@ -96,6 +96,11 @@ impl SshEd25519Recipient {
         &self.public.line
     }
 
+    /// The start of its hash.
+    pub(super) fn tag(&self) -> String {
+        self.public.tag()
+    }
+
     pub(super) fn wrap(&self, key: &FileKey) -> io::Result<Stanza> {
         let mut scalar = Zeroizing::new([0; 32]);
         OsRng.try_fill_bytes(&mut *scalar).map_err(io::Error::other)?;

@@ -37,6 +37,14 @@ impl SshRecipient {
         }))
     }
 
+    /// The start of its hash, by which an age file names it.
+    pub(crate) fn tag(&self) -> String {
+        match &self.0 {
+            Kind::Ed25519(key) => key.tag(),
+            Kind::Rsa(key) => key.tag(),
+        }
+    }
+
     /// The key without its comment.
     pub(crate) fn line(&self) -> &str {
         match &self.0 {

@@ -125,6 +125,11 @@ impl SshRsaRecipient {
         &self.public.line
     }
 
+    /// The start of its hash.
+    pub(super) fn tag(&self) -> String {
+        self.public.tag()
+    }
+
     pub(super) fn wrap(&self, key: &FileKey) -> io::Result<Stanza> {
         Ok(Stanza {
             tag: TAG.to_owned(),

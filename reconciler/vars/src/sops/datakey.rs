@@ -27,22 +27,20 @@ pub(super) fn open(metadata: &Metadata, identities: &Identities) -> Result<DataK
     let bytes = match metadata.groups.as_slice() {
         [] => return Err(SopsError::NoAgeRecipient { kinds: Vec::new() }),
         [group] => open_group(group, KEY, identities)?,
-        groups => combine(groups, metadata.threshold, identities)?,
+        groups => combine(groups, metadata.groups_needed(), identities)?,
     };
     let key = <[u8; KEY]>::try_from(bytes.as_slice()).map_err(|_| SopsError::Shares)?;
     Ok(DataKey(Zeroizing::new(key)))
 }
 
-/// A group that does not open is none of ours; how many have to is the file's own word (sops.go,
-/// `GetDataKeyWithKeyServices`).
+/// A group that does not open is none of ours.
 fn combine(
     groups: &[Group],
-    threshold: usize,
+    needed: usize,
     identities: &Identities,
 ) -> Result<Zeroizing<Vec<u8>>, SopsError> {
     let opened = groups.iter().map(|group| open_share(group, identities));
     let shares: Vec<_> = opened.filter_map(Result::ok).collect();
-    let needed = threshold.max(2);
     if shares.len() < needed {
         return Err(SopsError::KeyGroups {
             count: groups.len(),

@@ -91,6 +91,12 @@ impl Metadata {
         })
     }
 
+    /// How many of several groups open the file together: as many as it says, and no fewer than two, as sops has it
+    /// (sops.go, `GetDataKeyWithKeyServices`).
+    pub(super) fn groups_needed(&self) -> usize {
+        self.threshold.max(2)
+    }
+
     /// Every entry for an age key, of all groups.
     pub(super) fn age(&self) -> impl Iterator<Item = &Sealed> {
         self.groups.iter().flat_map(|group| &group.age)

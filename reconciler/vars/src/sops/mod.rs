@@ -45,7 +45,7 @@ pub use encrypt::{
 };
 pub use error::{KeyKind, SopsError, ValueProblem};
 pub use format::{Format, UnknownFormat};
-pub use inspect::{Inspection, inspect};
+pub use inspect::{AgeStanza, Inspection, Shares, inspect};
 pub use key_groups::KeyGroups;
 pub use keys::SealedKeys;
 pub(crate) use recipient::canonical;

@@ -5,11 +5,9 @@ use super::super::*;
 use super::fleet::*;
 use crate::backend::Backend;
 
-/// Of the form that age writes, with so many recipients.
-fn age_file(recipients: usize) -> String {
-    let stanzas = "-> X25519 AAAA\nBBBB\n".repeat(recipients);
-    format!("age-encryption.org/v1\n{stanzas}--- MAC\nbytes")
-}
+/// An SSH public key, and the start of its hash as age writes it.
+const SSH: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIeytR9gbyum076HK7DIO0SZ1GK0YeTfyHnhyV/4hyeh";
+const SSH_TAG: &str = "glPrMg";
 
 fn age_fleet() -> (MemoryTree, Vec<MachineEntry>) {
     let mut tree = MemoryTree::default();
@@ -68,7 +66,60 @@ fn the_age_store_is_read_as_clan_lays_it_out() {
                     list.as_bytes(),
                 );
             },
-            &["not-encrypted secrets/clan-vars/shared/wifi/psk/psk.age is not encrypted to machine sara"],
+            &[
+                "not-encrypted secrets/clan-vars/shared/wifi/psk/psk.age is not encrypted to machine sara",
+                "unknown-recipient secrets/clan-vars/shared/wifi/psk/psk.age is encrypted to age1eve",
+            ],
+        ),
+        (
+            "no list",
+            |tree| tree.remove("secrets/clan-vars/shared/wifi/psk/psk.age.recipients"),
+            &["no-links secrets/clan-vars/shared/wifi/psk/psk.age has no list of recipients beside it"],
+        ),
+        (
+            "a key of another kind than the machine has",
+            |tree| {
+                let text = age_file(1).replace("X25519 AAAA", "ssh-ed25519 AAAAAA CCCC");
+                tree.write(
+                    "secrets/clan-vars/per-machine/jon/ssh/key/key.age",
+                    text.as_bytes(),
+                );
+            },
+            &[
+                "not-encrypted secrets/clan-vars/per-machine/jon/ssh/key/key.age is not encrypted to machine jon",
+            ],
+        ),
+        (
+            "a second reader of what is one machine's",
+            |tree| {
+                tree.write(
+                    "secrets/clan-vars/per-machine/jon/ssh/key/key.age",
+                    age_file(2).as_bytes(),
+                );
+            },
+            &[
+                "unknown-recipient secrets/clan-vars/per-machine/jon/ssh/key/key.age is for machine jon alone, and has 2",
+            ],
+        ),
+        (
+            "an SSH key on the list, and another one in the file",
+            |tree| {
+                let path = "secrets/age-keys/machines/sara/key.age";
+                tree.write(&format!("{path}.recipients"), SSH.as_bytes());
+                let text = age_file(1).replace("X25519 AAAA", "ssh-ed25519 AAAAAA CCCC");
+                tree.write(path, text.as_bytes());
+            },
+            &["not-encrypted secrets/age-keys/machines/sara/key.age is not encrypted to ssh-ed25519 AAAA"],
+        ),
+        (
+            "an SSH key on the list, by its tag in the file",
+            |tree| {
+                let path = "secrets/age-keys/machines/sara/key.age";
+                tree.write(&format!("{path}.recipients"), SSH.as_bytes());
+                let text = age_file(1).replace("X25519 AAAA", &format!("ssh-ed25519 {SSH_TAG} CCCC"));
+                tree.write(path, text.as_bytes());
+            },
+            &[],
         ),
         (
             "the list is not that of the file",
@@ -85,6 +136,7 @@ fn the_age_store_is_read_as_clan_lays_it_out() {
             |tree| tree.remove("secrets/age-keys/machines/sara/pub"),
             &[
                 "no-key secrets/age-keys/machines/sara/pub is missing: machine sara has no key",
+                "unknown-recipient secrets/clan-vars/shared/wifi/psk/psk.age is encrypted to age1sara",
                 "not-encrypted secrets/clan-vars/shared/wifi/psk/psk.age is not encrypted to machine sara",
             ],
         ),

@@ -22,6 +22,53 @@ fn each_defect_on_the_disk_is_told_once() {
             &["not-encrypted vars/per-machine/jon/ssh/key/secret is not encrypted to machine jon"],
         ),
         (
+            "a machine has one of the two shares that it takes",
+            |tree| {
+                let groups: &[&[&str]] = &[&[&key("jon")], &[&key("alice")]];
+                tree.write(OWN, shared_out(groups, 2).as_bytes());
+            },
+            &[
+                "not-encrypted vars/per-machine/jon/ssh/key/secret does not open for machine jon alone: it takes 2 of 2 key groups, and machine jon is in 1",
+            ],
+        ),
+        (
+            "a file that says nothing takes two shares",
+            |tree| {
+                let (jon, alice) = (key("jon"), key("alice"));
+                let groups: &[&[&str]] = &[&[&jon], &[&alice], &[&alice]];
+                tree.write(OWN, shared_out(groups, 0).as_bytes());
+            },
+            &[
+                "not-encrypted vars/per-machine/jon/ssh/key/secret does not open for machine jon alone: it takes 2 of 3",
+            ],
+        ),
+        (
+            "a machine has as many shares as it takes, and a person has not",
+            |tree| {
+                let (jon, alice) = (key("jon"), key("alice"));
+                let groups: &[&[&str]] = &[&[&jon, &alice], &[&jon]];
+                tree.write(OWN, shared_out(groups, 2).as_bytes());
+            },
+            &[],
+        ),
+        (
+            "an age file among those of sops",
+            |tree| tree.write(OWN, age_file(2).as_bytes()),
+            &["plain-age vars/per-machine/jon/ssh/key/secret is a plain age file"],
+        ),
+        (
+            "an age file for keys of another kind",
+            |tree| {
+                let text = age_file(2).replace("X25519", "piv-p256");
+                tree.write(OWN, text.as_bytes());
+            },
+            &[
+                "plain-age vars/per-machine/jon/ssh/key/secret is a plain age file",
+                "not-encrypted vars/per-machine/jon/ssh/key/secret is not encrypted to machine jon",
+                "not-encrypted vars/per-machine/jon/ssh/key/secret is not encrypted to user alice",
+            ],
+        ),
+        (
             "a member of a group cannot read",
             |tree| {
                 tree.write(

@@ -29,6 +29,24 @@ pub(super) fn sealed(recipients: &[&str]) -> String {
     .to_string()
 }
 
+/// The same, with a share of its key for each of these groups.
+pub(super) fn shared_out(groups: &[&[&str]], threshold: u8) -> String {
+    let mut file: serde_json::Value = serde_json::from_str(&sealed(&[])).unwrap();
+    let groups = groups.iter().map(|recipients| {
+        let group: serde_json::Value = serde_json::from_str(&sealed(recipients)).unwrap();
+        serde_json::json!({"age": group["sops"]["age"]})
+    });
+    file["sops"]["key_groups"] = groups.collect();
+    file["sops"]["shamir_threshold"] = threshold.into();
+    file.to_string()
+}
+
+/// Of the form that age writes, with so many recipients.
+pub(super) fn age_file(recipients: usize) -> String {
+    let stanzas = "-> X25519 AAAA\nBBBB\n".repeat(recipients);
+    format!("age-encryption.org/v1\n{stanzas}--- MAC\nbytes")
+}
+
 pub(super) const UP: &str = "../../../../../../";
 
 /// Two machines and two people; jon has a secret of its own, both share one, and there is a group of administrators.
