@@ -78,6 +78,55 @@ fn whatever_sops_seals_opens_to_what_sops_prints() {
     }
 }
 
+#[test]
+fn as_json_it_is_what_sops_prints_as_json() {
+    let lab = Lab::new();
+    let age = format!("age: {}", lab.age_key("machine"));
+    let identities = lab.age_identity("machine");
+    let two = "# of sops\nfirst: {a: 1, b: [x, 2.5, true, null, {c: 1e3}]}\nat: 2001-12-14\nlong: |\n  a\n  b\n---\nsecond: two\n";
+    for (format, plain, documents) in [
+        (Format::Json, JSON, 1),
+        (Format::Yaml, YAML, 3),
+        (Format::Yaml, two, 2),
+        (Format::Dotenv, DOTENV, 1),
+        (Format::Ini, INI, 1),
+    ] {
+        let sealed = lab.seal_as(plain.as_bytes(), format.name(), &[&age]);
+        lab.write("sealed", &sealed);
+        let arguments = [
+            "decrypt",
+            "--input-type",
+            format.name(),
+            "--output-type",
+            "json",
+            "sealed",
+        ];
+        let opened = decrypt(&sealed, format, &identities).unwrap();
+        assert_eq!(opened.documents(), documents, "{format}");
+        // A number that is not finite neither can write.
+        match (opened.to_json(), lab.try_run("sops", &arguments)) {
+            (Ok(ours), Some(theirs)) => same(&ours, &theirs, &format!("{format}, {documents}")),
+            (ours, theirs) => assert!(ours.is_err() && theirs.is_none() && documents == 3, "{format}"),
+        }
+    }
+    // Bytes say how they are written down: sops takes what is no text for text.
+    for (plain, expected) in [
+        (
+            &b"a text"[..],
+            "{\n\t\"data\": \"a text\",\n\t\"encoding\": \"utf-8\"\n}\n",
+        ),
+        (
+            b"\xff\x00",
+            "{\n\t\"data\": \"/wA=\",\n\t\"encoding\": \"base64\"\n}\n",
+        ),
+    ] {
+        let sealed = lab.seal(plain, "binary", age.trim_start_matches("age: "), &[]);
+        let opened = decrypt(&sealed, Format::Binary, &identities).unwrap();
+        assert_eq!(opened.documents(), 1);
+        same(&opened.to_json().unwrap(), expected.as_bytes(), "bytes");
+    }
+}
+
 const TIME: &str = "2024-02-29T12:00:00Z";
 
 /// The same choice as a creation rule's lines.

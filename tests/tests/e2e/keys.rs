@@ -130,6 +130,25 @@ fn decrypt_opens_whatever_is_sealed_for_the_machine() {
     token.encrypt(&fleet, PLAIN, &["cinnabar"]);
     let sealed = fleet.work().join(token.secret()).display().to_string();
     assert_eq!(host.run(&["vars", "decrypt", &sealed]).ended(0).stdout, PLAIN);
+    // Of several documents JSON has room for one, and says so.
+    host.write("plain.yaml", &format!("a: 1\n---\nb: {PLAIN:?}\n"), 0o600);
+    let plain = host.path("plain.yaml").display().to_string();
+    let sealed = tooled(
+        "sops",
+        &["encrypt", "--age", &Key::of("cinnabar").recipient, &plain],
+    );
+    host.write("several.yaml", &sealed.stdout, 0o600);
+    let sealed = host.path("several.yaml").display().to_string();
+    let json = host
+        .run(&["vars", "decrypt", "--json", &sealed])
+        .ended(0)
+        .says("holds 2 documents: this is the first");
+    assert_eq!(json.json(), serde_json::json!({ "a": 1 }));
+    let text = host.run(&["vars", "decrypt", &sealed]).ended(0);
+    assert!(
+        text.stderr.is_empty() && text.stdout.contains("---\nb: "),
+        "{text}"
+    );
 
     let other = Key::of("admin");
     tooled(

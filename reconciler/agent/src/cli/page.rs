@@ -1,10 +1,15 @@
-//! Results on standard output: text for people, one JSON document for machines, tables that align.
+//! Results on standard output: text for people, one JSON document for machines, tables that align; and lines beside them.
 
 use super::failure::CliError;
 use serde::Serialize;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+
+/// A line on standard error, beside what is printed. With that gone there is nobody left to tell.
+pub(super) fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
 
 /// Prints text as it is.
 pub(super) fn text(text: &str) -> Result<(), CliError> {

@@ -79,6 +79,15 @@ impl Decrypted {
         }
     }
 
+    /// How many documents it has: one, but for YAML.
+    #[must_use]
+    pub fn documents(&self) -> usize {
+        match &self.0 {
+            Content::Binary(_) => 1,
+            Content::Document { branches, .. } => branches.len(),
+        }
+    }
+
     /// The tree as JSON text: tabs, keys in order, comments left out; of several documents the first, as sops does
     /// it. Of a binary or age file, an object with its bytes as `data`, and as `encoding` either `utf-8` or `base64`.
     ///

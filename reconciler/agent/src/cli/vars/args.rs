@@ -31,8 +31,8 @@ pub(in crate::cli) struct DecryptOptions {
     /// Another key to try first: an age key file, or an OpenSSH private key. May be given several times
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) identity: Vec<Utf8PathBuf>,
-    /// Print one JSON document, also for a file that holds bytes: {"data", "encoding"}, where the encoding is
-    /// `utf-8`, or `base64` for bytes that are no text
+    /// Print one JSON document: of several in a YAML file the first, as sops does, and for a file that holds bytes
+    /// {"data", "encoding"}, where the encoding is `utf-8`, or `base64` for bytes that are no text
     #[arg(long)]
     pub(in crate::cli) json: bool,
 }

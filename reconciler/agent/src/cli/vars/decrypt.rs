@@ -1,7 +1,7 @@
 //! `reconcile vars decrypt`: what a sops or age file holds, for a person or a script. Never writes a file.
 
 use super::args::DecryptOptions;
-use crate::cli::context::Context;
+use crate::cli::context::{Context, Detail};
 use crate::cli::failure::CliError;
 use crate::cli::page;
 use crate::exit::Outcome;
@@ -109,6 +109,12 @@ pub(super) fn run(context: &Context, options: &DecryptOptions) -> Result<Outcome
             .collect(),
         source,
     })?;
+    let documents = opened.documents();
+    if options.json && documents > 1 && context.detail != Detail::Quiet {
+        page::note(&format!(
+            "{file} holds {documents} documents: this is the first, as sops prints it; without --json it is all of them"
+        ));
+    }
     let text = if options.json {
         opened.to_json()
     } else {

@@ -7,7 +7,6 @@ use crate::nix::Checkout;
 use camino::{Utf8Path, Utf8PathBuf};
 use reconciler_vars::DirectoryTree;
 use reconciler_vars::generators::{Directory, FleetGenerators, Graph};
-use std::io::Write as _;
 
 /// The folder of a fleet.
 #[derive(Debug)]
@@ -65,10 +64,7 @@ pub(super) fn listen(context: &Context) -> impl FnMut(&str) + Send {
     }
 }
 
-/// A line on standard error. With that gone there is nobody left to tell.
-pub(super) fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
+pub(super) use crate::cli::page::note as say;
 
 fn locate(named: Option<&Utf8Path>) -> Result<Utf8PathBuf, AdminError> {
     let start = named.unwrap_or(Utf8Path::new("."));
