@@ -3,20 +3,22 @@
 //! A process that is dropped, cancelled or out of time is killed with its whole group. What a tool is and
 //! what its output means belongs to that tool's own module, never here.
 
+use reconciler_vars::{Wiped, lossy};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use unix::sys::signal::{Signal, killpg};
 use unix::unistd::Pid;
+use zeroize::Zeroizing;
 
 /// The most that is kept of what a process writes to either stream, in bytes.
 const OUTPUT_LIMIT: usize = 64 << 20;
 /// The longest line of standard error that is passed on whole, in bytes.
-const LINE_LIMIT: u64 = 16 << 10;
+const LINE_LIMIT: usize = 16 << 10;
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -66,7 +68,7 @@ pub struct Command {
     arguments: Vec<OsString>,
     environment: BTreeMap<OsString, OsString>,
     folder: PathBuf,
-    input: Vec<u8>,
+    input: Zeroizing<Vec<u8>>,
     account: Option<Account>,
     limit: Duration,
     heard: Heard,
@@ -86,10 +88,10 @@ enum Heard {
 pub struct Finished {
     /// How it ended.
     pub exit: Exit,
-    /// All of its standard output.
-    pub stdout: Vec<u8>,
-    /// All of its standard error, lossily as text.
-    pub stderr: String,
+    /// All of its standard output. A generator may say a secret: nothing of it stays in memory behind this.
+    pub stdout: Zeroizing<Vec<u8>>,
+    /// All of its standard error, lossily as text; the same holds for it.
+    pub stderr: Zeroizing<String>,
 }
 
 /// A process that gave no result.
@@ -112,7 +114,7 @@ pub enum RunError {
         /// The limit it was given.
         limit: Duration,
         /// What it had written to standard error by then.
-        stderr: String,
+        stderr: Zeroizing<String>,
     },
     /// It wrote more than is kept of any process.
     #[error("{program} wrote more than {} MiB", OUTPUT_LIMIT >> 20)]
@@ -139,7 +141,7 @@ impl Command {
             arguments: Vec::new(),
             environment: BTreeMap::new(),
             folder: PathBuf::from("/"),
-            input: Vec::new(),
+            input: Zeroizing::default(),
             account: None,
             limit,
             heard: Heard::Kept,
@@ -171,8 +173,8 @@ impl Command {
 
     /// What it reads on its standard input.
     #[must_use]
-    pub fn input(mut self, input: Vec<u8>) -> Self {
-        self.input = input;
+    pub fn input(mut self, input: impl Into<Zeroizing<Vec<u8>>>) -> Self {
+        self.input = input.into();
         self
     }
 
@@ -235,7 +237,7 @@ impl Command {
         })?;
         let mut group = Group(child.id());
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let mut heard = String::new();
+        let mut heard = Wiped::new();
         let talk = |source| RunError::Talk {
             program: name.clone(),
             source,
@@ -250,42 +252,61 @@ impl Command {
                 Ok::<_, RunError>(())
             };
             let read = async {
-                let mut kept = Vec::new();
-                if let Some(stdout) = stdout {
-                    let limit = u64::try_from(OUTPUT_LIMIT).unwrap_or(u64::MAX).saturating_add(1);
-                    stdout.take(limit).read_to_end(&mut kept).await.map_err(talk)?;
+                let mut kept = Wiped::new();
+                let mut piece = Wiped::piece();
+                let Some(mut stdout) = stdout else {
+                    return Ok(kept);
+                };
+                loop {
+                    let length = stdout.read(&mut piece).await.map_err(talk)?;
+                    kept.extend(piece.get(..length).unwrap_or_default());
                     if kept.len() > OUTPUT_LIMIT {
                         return Err(RunError::TooMuchOutput {
                             program: name.clone(),
                         });
                     }
-                }
-                Ok(kept)
-            };
-            let listen = async {
-                if let Some(stderr) = stderr {
-                    let mut reader = BufReader::new(stderr);
-                    let mut line = Vec::new();
-                    loop {
-                        line.clear();
-                        // A line that does not end is passed on in pieces, so that the bound holds for it, too.
-                        let mut piece = (&mut reader).take(LINE_LIMIT);
-                        if piece.read_until(b'\n', &mut line).await.map_err(talk)? == 0 {
-                            break;
-                        }
-                        let text = String::from_utf8_lossy(&line);
-                        if self.heard == Heard::Kept {
-                            if heard.len() + text.len() > OUTPUT_LIMIT {
-                                return Err(RunError::TooMuchOutput {
-                                    program: name.clone(),
-                                });
-                            }
-                            heard.push_str(&text);
-                        }
-                        on_line(text.trim_end());
+                    if length == 0 {
+                        return Ok(kept);
                     }
                 }
-                Ok(())
+            };
+            let listen = async {
+                let Some(mut stderr) = stderr else {
+                    return Ok(());
+                };
+                let mut piece = Wiped::piece();
+                let mut line = Wiped::new();
+                loop {
+                    let length = stderr.read(&mut piece).await.map_err(talk)?;
+                    let piece = piece.get(..length).unwrap_or_default();
+                    if self.heard == Heard::Kept {
+                        if heard.len().saturating_add(length) > OUTPUT_LIMIT {
+                            return Err(RunError::TooMuchOutput {
+                                program: name.clone(),
+                            });
+                        }
+                        heard.extend(piece);
+                    }
+                    for mut part in piece.split_inclusive(|byte| *byte == b'\n') {
+                        while !part.is_empty() {
+                            let room = LINE_LIMIT.saturating_sub(line.len());
+                            let (fits, rest) = part.split_at_checked(room).unwrap_or((part, &[]));
+                            line.extend(fits);
+                            // A line that does not end is passed on in pieces, so that the bound holds for it, too.
+                            if line.ends_with(b"\n") || line.len() >= LINE_LIMIT {
+                                on_line(lossy(&line).trim_end());
+                                line.clear();
+                            }
+                            part = rest;
+                        }
+                    }
+                    if length == 0 {
+                        if !line.is_empty() {
+                            on_line(lossy(&line).trim_end());
+                        }
+                        return Ok(());
+                    }
+                }
             };
             let ((), stdout, ()) = tokio::try_join!(feed, read, listen)?;
             let status = child.wait().await.map_err(talk)?;
@@ -297,15 +318,15 @@ impl Command {
                 group.0 = None;
                 Ok(Finished {
                     exit: status.into(),
-                    stdout,
-                    stderr: heard,
+                    stdout: stdout.into_bytes(),
+                    stderr: lossy(&heard),
                 })
             }
             Ok(Err(error)) => Err(error),
             Err(_) => Err(RunError::TimedOut {
                 program: name,
                 limit: self.limit,
-                stderr: heard,
+                stderr: lossy(&heard),
             }),
         }
     }
@@ -363,7 +384,7 @@ mod tests {
             .run(&mut |_| {})
             .await
             .unwrap();
-        assert_eq!(finished.stdout, b"A=1\n");
+        assert_eq!(finished.stdout.as_slice(), b"A=1\n");
     }
 
     #[tokio::test]
@@ -381,7 +402,7 @@ mod tests {
         let RunError::TimedOut { stderr, .. } = &error else {
             panic!("{error}")
         };
-        assert_eq!(stderr, "waiting\n");
+        assert_eq!(stderr.as_str(), "waiting\n");
         let pid: i32 = std::fs::read_to_string(&pid_file)
             .unwrap()
             .trim()
@@ -404,7 +425,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_line_without_an_end_comes_in_pieces() {
-        let longest = usize::try_from(LINE_LIMIT).unwrap();
+        let longest = LINE_LIMIT;
         let mut lengths = Vec::new();
         let script = format!(
             "head -c {} /dev/zero | tr '\\0' x >&2; echo end >&2",
@@ -437,7 +458,7 @@ mod tests {
             .await
             .unwrap();
         assert!(heard > OUTPUT_LIMIT, "{heard}");
-        assert_eq!(finished.stderr, "");
+        assert_eq!(finished.stderr.as_str(), "");
     }
 
     #[tokio::test]

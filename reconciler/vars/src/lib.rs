@@ -24,6 +24,7 @@ pub mod sops;
 pub mod sops_nix;
 mod tree;
 mod validation;
+mod wiped;
 
 pub use backend::Backend;
 pub use declared::{Declared, DeclaredFile, DeclaredGenerator, NeededFor};
@@ -53,3 +54,4 @@ pub use sops::{
     decrypt_file, encrypt_binary, rekey_file,
 };
 pub use tree::{DirectoryTree, EntryKind, Tree, TreeEntry, TreeError};
+pub use wiped::{Wiped, lossy};

@@ -210,7 +210,7 @@ mod tests {
             .run(&mut |_| {})
             .await
             .unwrap();
-        let seen = String::from_utf8(seen.stdout).unwrap();
+        let seen = String::from_utf8(seen.stdout.to_vec()).unwrap();
         let lines: Vec<&str> = seen.lines().collect();
         let (limits, nice) = (&lines[..3], lines[3].parse::<i32>().unwrap());
         assert_eq!(limits, ["1048576", "0", "960"]);

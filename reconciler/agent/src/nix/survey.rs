@@ -11,6 +11,7 @@ use serde::Deserialize;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// A machine of a large fleet takes half a minute; this is for one that never ends.
 const LIMIT: Duration = Duration::from_secs(1800);
@@ -178,7 +179,7 @@ fn command(nix: &Path, environment: &[(OsString, OsString)]) -> Command {
         .fold(command, |command, (name, value)| command.env(name, value))
 }
 
-async fn run(command: Command) -> Result<Vec<u8>, SurveyError> {
+async fn run(command: Command) -> Result<Zeroizing<Vec<u8>>, SurveyError> {
     let finished = command.run(&mut |_| {}).await.map_err(SurveyError::Run)?;
     if finished.exit == Exit::Code(0) {
         return Ok(finished.stdout);

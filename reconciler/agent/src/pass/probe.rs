@@ -160,7 +160,10 @@ async fn declared(world: &World, check: &Check, limit: Duration) -> Result<Optio
             let Finished { exit, stdout, stderr } = asked.run(&mut |_| {}).await?;
             match host::unit_state(&String::from_utf8_lossy(&stdout)) {
                 Ok(restarts) if exit == Exit::Code(0) => Ok(restarts),
-                Ok(_) => Err(ProbeError::Exit { exit, output: stderr }),
+                Ok(_) => Err(ProbeError::Exit {
+                    exit,
+                    output: stderr.to_string(),
+                }),
                 Err(state) => Err(ProbeError::Unit { state }),
             }
         }

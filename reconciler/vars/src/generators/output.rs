@@ -9,6 +9,7 @@ use unix::fcntl::OFlag;
 use zeroize::Zeroizing;
 
 use super::definition::GeneratedFile;
+use crate::wiped::lossy;
 
 /// The largest value of a file, in bytes: 16 MiB, which encrypted stays below what is read of an encrypted file.
 pub const LARGEST_VALUE: u64 = 16 << 20;
@@ -153,18 +154,33 @@ fn read(path: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>, OutputError> {
 /// `text` with every line of the values in it blanked: what a script says may hold what it was given.
 ///
 /// Lines of less than four bytes are left, as they would blank half of every text.
-pub fn without_values<'a>(text: &str, values: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let mut lines: Vec<String> = values
+pub fn without_values<'a>(text: &str, values: impl IntoIterator<Item = &'a [u8]>) -> Zeroizing<String> {
+    let mut lines: Vec<Zeroizing<String>> = values
         .into_iter()
         .flat_map(|value| value.split(|byte| *byte == b'\n'))
-        .map(|line| String::from_utf8_lossy(line).trim().to_owned())
+        .map(|line| Zeroizing::new(lossy(line).trim().to_owned()))
         .filter(|line| line.len() >= 4)
         .collect();
     // The longest first: one may be a part of another.
     lines.sort_by_key(|line| std::cmp::Reverse(line.len()));
-    lines
-        .iter()
-        .fold(text.to_owned(), |text, line| text.replace(line, "[redacted]"))
+    let text = Zeroizing::new(text.to_owned());
+    lines.iter().fold(text, |text, line| without(&text, line))
+}
+
+/// As `str::replace`, without a copy that nobody overwrites.
+fn without(text: &str, value: &str) -> Zeroizing<String> {
+    const INSTEAD: &str = "[redacted]";
+    let places = text.match_indices(value).count();
+    let room = text.len().saturating_add(places.saturating_mul(INSTEAD.len()));
+    let mut out = Zeroizing::new(String::with_capacity(room));
+    let mut after = 0;
+    for (at, value) in text.match_indices(value) {
+        out.push_str(text.get(after..at).unwrap_or_default());
+        out.push_str(INSTEAD);
+        after = at.saturating_add(value.len());
+    }
+    out.push_str(text.get(after..).unwrap_or_default());
+    out
 }
 
 #[cfg(test)]
@@ -222,7 +238,7 @@ mod tests {
         let values: [&[u8]; 3] = [b"hunter22\n", b"line one\nhunter22 and more", b"no"];
         assert_eq!(
             without_values("+ echo hunter22 and more; echo hunter22: no line one", values),
-            "+ echo [redacted]; echo [redacted]: no [redacted]"
+            Zeroizing::new("+ echo [redacted]; echo [redacted]: no [redacted]".to_owned())
         );
     }
 }

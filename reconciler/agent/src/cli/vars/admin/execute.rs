@@ -9,6 +9,7 @@ use crate::process::{Command, Exit, Finished, locate};
 use crate::text;
 use reconciler_vars::generators::sandbox::{Invocation, Jail, bubblewrap, seatbelt, unconfined};
 use reconciler_vars::generators::{Answer, Collected, GeneratorId, Node, Value, collect, without_values};
+use reconciler_vars::lossy;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
@@ -16,6 +17,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// The most that a script may leave in `$out`, in bytes.
 const OUT: u64 = 64 << 20;
@@ -155,11 +157,16 @@ impl Executor<'_> {
         if !failed && !self.verbose {
             return Ok(());
         }
-        let said = format!("{}{}", String::from_utf8_lossy(&finished.stdout), finished.stderr);
+        let output = lossy(&finished.stdout);
+        let room = output.len().saturating_add(finished.stderr.len());
+        let mut said = Zeroizing::new(String::with_capacity(room));
+        said.push_str(&output);
+        said.push_str(&finished.stderr);
         let made = made(&work.join("out"));
         let given_values = given.inputs.values().flat_map(BTreeMap::values);
         let values = given_values.chain(given.answers.values()).chain(&made);
-        let said = without_values(&text::plain(&said), values.map(|value| value.as_slice()));
+        let said = Zeroizing::new(text::plain(&said));
+        let said = without_values(&said, values.map(|value| value.as_slice()));
         let lines: Vec<String> = said.lines().map(str::to_owned).collect();
         if failed {
             let skipped = lines.len().saturating_sub(LINES);

@@ -8,10 +8,10 @@ use super::terminal;
 use reconciler_vars::generators::{
     Answer, FileId, GeneratorId, Prompt, PromptId, PromptProblem, Reason, Run, Wanted,
 };
-use reconciler_vars::{Decrypted, Identities, Tree, decrypt_file};
+use reconciler_vars::{Decrypted, Identities, Tree, Wiped, decrypt_file};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use zeroize::Zeroizing;
 
 /// Answers by generator and prompt.
@@ -157,16 +157,15 @@ fn read_files(files: &[PromptFile]) -> Result<Vec<Given>, AdminError> {
             file: pair.file.clone(),
             source,
         };
-        let mut content = Zeroizing::new(Vec::with_capacity(4096));
-        let read = if pair.file == "-" {
-            io::stdin().lock().take(LARGEST).read_to_end(&mut content)
+        let file = if pair.file == "-" {
+            terminal::input()
         } else {
-            File::open(&pair.file).and_then(|file| file.take(LARGEST).read_to_end(&mut content))
+            File::open(&pair.file)
         };
-        read.map_err(failed)?;
+        let content = file.and_then(|file| Wiped::read(file.take(LARGEST)));
         given.push(Given {
             prompt: pair.prompt.clone(),
-            content,
+            content: content.map_err(failed)?.into_bytes(),
             used: false,
         });
     }
@@ -182,11 +181,10 @@ pub(super) fn value(
     if terminal::is_there() {
         return terminal::ask(&format!("{file} of {machine}"), kind);
     }
-    let mut content = Zeroizing::new(Vec::with_capacity(64 << 10));
-    let read = io::stdin().lock().take(LARGEST).read_to_end(&mut content);
-    read.map_err(|source| AdminError::ReadFile {
+    let content = terminal::input().and_then(|input| Wiped::read(input.take(LARGEST)));
+    let content = content.map_err(|source| AdminError::ReadFile {
         file: "standard input".into(),
         source,
     })?;
-    Ok(content)
+    Ok(content.into_bytes())
 }

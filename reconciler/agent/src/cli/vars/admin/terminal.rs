@@ -2,15 +2,13 @@
 //! every answer lies in memory that is overwritten.
 
 use super::error::AdminError;
+use reconciler_vars::Wiped;
 use reconciler_vars::generators::PromptKind;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use unix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
-
-/// Room for an answer, so that it is not copied while it grows, in bytes.
-const ROOM: usize = 64 << 10;
 
 /// The control characters that end an answer, as a terminal sends them.
 const INTERRUPT: u8 = 3;
@@ -22,6 +20,11 @@ pub(super) fn is_there() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
+/// Standard input, past its buffer, which nothing overwrites.
+pub(super) fn input() -> io::Result<File> {
+    io::stdin().as_fd().try_clone_to_owned().map(File::from)
+}
+
 /// Asks one question, which `text` puts.
 pub(super) fn ask(text: &str, kind: PromptKind) -> Result<Zeroizing<Vec<u8>>, AdminError> {
     let end = if kind.is_multiline() {
@@ -30,12 +33,7 @@ pub(super) fn ask(text: &str, kind: PromptKind) -> Result<Zeroizing<Vec<u8>>, Ad
         ": "
     };
     let mut out = io::stderr().lock();
-    // Past the buffer of standard input, which nothing overwrites.
-    let input = io::stdin()
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(AdminError::Terminal)?;
-    let input = File::from(input);
+    let input = input().map_err(AdminError::Terminal)?;
     let answer = {
         // Before the question: who answers at once is not to be shown.
         let _quiet = Quiet::begin(&input, kind)?;
@@ -51,12 +49,12 @@ pub(super) fn ask(text: &str, kind: PromptKind) -> Result<Zeroizing<Vec<u8>>, Ad
 }
 
 fn read(mut input: &File, kind: PromptKind) -> Result<Zeroizing<Vec<u8>>, AdminError> {
-    let mut answer = Zeroizing::new(Vec::with_capacity(ROOM));
+    let mut answer = Wiped::new();
     let mut byte = Zeroizing::new([0u8; 1]);
     loop {
         match input.read(&mut *byte) {
             Ok(0) if !kind.is_multiline() && answer.is_empty() => return Err(AdminError::Interrupted),
-            Ok(0) => return Ok(answer),
+            Ok(0) => return Ok(answer.into_bytes()),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(AdminError::Terminal(error)),
@@ -64,7 +62,7 @@ fn read(mut input: &File, kind: PromptKind) -> Result<Zeroizing<Vec<u8>>, AdminE
         let [byte] = *byte;
         match byte {
             INTERRUPT | QUIT => return Err(AdminError::Interrupted),
-            b'\n' if !kind.is_multiline() => return Ok(answer),
+            b'\n' if !kind.is_multiline() => return Ok(answer.into_bytes()),
             // Only where the terminal does not take it for the end itself.
             END => {}
             byte => answer.push(byte),
