@@ -30,6 +30,7 @@ jq jq
 bwrap bubblewrap
 busybox busybox-static
 faketime faketime
+strace strace
 unshare util-linux
 setpriv util-linux
 pgrep procps

@@ -88,6 +88,52 @@ fn owner_mode_place_and_link_are_exact_under_any_umask() {
 }
 
 #[test]
+fn no_secret_is_anybody_elses_for_a_moment() {
+    let Some(folder) = folder() else { return };
+    let secrets = [with(
+        folder.secret("a", "a", "s.json", "json"),
+        json!({"owner": "nobody", "group": "nogroup", "mode": "0444"}),
+    )];
+    let template = json!({
+        "name": "t", "content": placeholder("a"), "mode": "0444", "path": "/run/secrets/rendered/t", "owner": "nobody",
+    });
+    let more = json!({"templates": [template], "placeholderBySecretName": {"a": placeholder("a")}});
+    folder.manifest(&secrets, more);
+    // Every call that makes a file or a folder, or changes who may read one, in the order of the calls.
+    let script = r#"
+        umask 000
+        strace -f -qq -y -e trace=open,openat,openat2,creat,mkdir,mkdirat,mknod,mknodat,chmod,fchmod,fchmodat,?fchmodat2,chown,fchown,lchown,fchownat,rename,renameat,renameat2,link,linkat,write -o trace "$install" manifest.json
+        is $? 0
+        is "$(access /run/secrets/a) $(access /run/secrets/rendered/t | cut -d: -f1)" "444 $(id -u nobody):$(getent group nogroup | cut -d: -f3) 444 $(id -u nobody)"
+    "#;
+    folder.run(script).ended(0);
+    let trace = folder.read("trace");
+    let made: Vec<&str> = trace
+        .lines()
+        .filter(|line| line.contains("O_CREAT") && line.contains("/run/secrets.d"))
+        .collect();
+    assert!(made.len() >= 2, "{trace}");
+    for line in made {
+        assert!(line.contains("O_EXCL") && line.contains(", 0600)"), "{line}");
+    }
+    for line in trace
+        .lines()
+        .filter(|line| line.contains("mkdir") && line.contains("secrets.d"))
+    {
+        assert!(line.contains(", 0700)") || line.contains(", 0751)"), "{line}");
+    }
+    for name in ["a", "rendered/t"] {
+        // By the descriptor alone: written, then given to its owner, and readable to others last.
+        let of_file: Vec<&str> = trace
+            .lines()
+            .filter(|line| line.contains(&format!("/{name}>")) && !line.contains("O_CREAT"))
+            .filter_map(|line| line.split_whitespace().nth(1)?.split('(').next())
+            .collect();
+        assert_eq!(of_file, ["write", "fchown", "fchmod"], "{name}\n{trace}");
+    }
+}
+
+#[test]
 fn one_bad_secret_costs_no_other() {
     let Some(folder) = folder() else { return };
     let other = Key::of("electrum").recipient;
