@@ -3,6 +3,7 @@
 use crate::binary::{example, fixtures, tool};
 use crate::entry::Entry;
 use crate::output::{Output, run};
+use crate::plaintexts::Plaintexts;
 use crate::scratch::Scratch;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ const FLAKE: &str = "{
 pub struct Fleet {
     scratch: Scratch,
     commits: AtomicU32,
+    plaintexts: Plaintexts,
 }
 
 impl Fleet {
@@ -35,6 +37,7 @@ impl Fleet {
         let fleet = Fleet {
             scratch: Scratch::on_disk(),
             commits: AtomicU32::new(0),
+            plaintexts: Plaintexts::default(),
         };
         std::fs::create_dir_all(fleet.work().join("machines")).unwrap();
         fleet.git(&["init", "--quiet", "--initial-branch=main"]);
@@ -68,6 +71,15 @@ impl Fleet {
         fleet.motd(name, "first");
         fleet.publish("the first commit");
         fleet
+    }
+
+    /// A value that a secret is made of: no host may show it, nor keep it outside its secrets.
+    pub fn keeps_secret(&self, value: &str) {
+        self.plaintexts.add(value);
+    }
+
+    pub(crate) fn plaintexts(&self) -> Plaintexts {
+        self.plaintexts.clone()
     }
 
     /// The address that machines follow.

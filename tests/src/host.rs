@@ -5,6 +5,7 @@ use crate::binary::{fixtures, reconcile, tool};
 use crate::fleet::Fleet;
 use crate::key::Key;
 use crate::output::{Output, run};
+use crate::plaintexts::Plaintexts;
 use crate::scratch::Scratch;
 use crate::store::Store;
 use serde_json::Value;
@@ -28,6 +29,7 @@ pub struct Host {
     settings: BTreeMap<String, String>,
     /// How often it was started anew.
     boots: u32,
+    plaintexts: Plaintexts,
 }
 
 impl Host {
@@ -40,7 +42,12 @@ impl Host {
             store_folder: store.store(),
             settings: BTreeMap::new(),
             boots: 0,
+            plaintexts: fleet.plaintexts(),
         };
+        // The line that is the key: what stands around it is said on purpose.
+        let identity = Key::of(machine).identity;
+        let private = identity.lines().find(|line| line.starts_with("AGE-SECRET-KEY-"));
+        host.plaintexts.add(private.unwrap_or_default());
         host.watch("nix");
         host.watch("nix-env");
         host.write("var/lib/sops-nix/key.txt", &Key::of(machine).identity, 0o600);
@@ -142,8 +149,36 @@ impl Host {
     #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Output {
         match self.boots {
-            0 => run(self.command().args(arguments), LIMIT),
+            0 => self.silent(run(self.command().args(arguments), LIMIT), arguments),
             boot => self.run_in_boot(boot, arguments),
+        }
+    }
+
+    /// What a command printed has no plaintext in it, but where it was asked for.
+    #[track_caller]
+    fn silent(&self, output: Output, arguments: &[&str]) -> Output {
+        let asked = arguments.starts_with(&["vars", "decrypt"]);
+        for stream in [&output.stdout, &output.stderr] {
+            let found = self.plaintexts.in_bytes(stream.as_bytes());
+            assert!(
+                asked || found.is_none(),
+                "it shows the plaintext {found:?}\n{output}"
+            );
+        }
+        output
+    }
+
+    /// Nothing that the agent and its tools keep, or log, has a plaintext in it.
+    fn is_silent(&self) -> Result<(), String> {
+        let places = [
+            self.state(),
+            self.path("run/reconciler"),
+            self.tools.path().join("agent.log"),
+            self.tools.path().join("uses"),
+        ];
+        match places.iter().find_map(|place| self.plaintexts.in_files(place)) {
+            Some(found) => Err(found),
+            None => Ok(()),
         }
     }
 
@@ -167,16 +202,15 @@ impl Host {
             .arg(binary)
             .args(arguments);
         self.environment(&mut command);
-        run(&mut command, LIMIT)
+        self.silent(run(&mut command, LIMIT), arguments)
     }
 
     /// Runs `reconcile` with variables besides.
     #[track_caller]
     pub fn run_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
-        run(
-            self.command().envs(variables.iter().copied()).args(arguments),
-            LIMIT,
-        )
+        let mut command = self.command();
+        command.envs(variables.iter().copied()).args(arguments);
+        self.silent(run(&mut command, LIMIT), arguments)
     }
 
     /// Starts `reconcile` with variables besides, and leaves it running; what it says goes into a file.
@@ -213,7 +247,7 @@ impl Host {
             .arg(reconcile())
             .args(arguments);
         self.environment(&mut command);
-        run(&mut command, LIMIT)
+        self.silent(run(&mut command, LIMIT), arguments)
     }
 
     /// `reconcile now --json`: its document, after it ended with `code`.
@@ -313,13 +347,18 @@ fn give(folder: &Path, id: u32) {
 }
 
 impl Drop for Host {
-    /// A deadman would wait for a host that is gone.
+    /// A deadman would wait for a host that is gone. And whatever the test was about: no plaintext is left anywhere.
     fn drop(&mut self) {
         let transactions = std::fs::read_dir(self.state().join("transactions"));
         for folder in transactions.into_iter().flatten().flatten() {
             if let Some(deadman) = holder(&folder.path().join("deadman.started")) {
                 let _ = killpg(Pid::from_raw(deadman.cast_signed()), Signal::SIGKILL);
             }
+        }
+        if !std::thread::panicking()
+            && let Err(found) = self.is_silent()
+        {
+            panic!("{found}");
         }
     }
 }

@@ -23,6 +23,7 @@ mod host;
 mod key;
 mod observe;
 mod output;
+mod plaintexts;
 mod proxy;
 mod sarif;
 mod scratch;

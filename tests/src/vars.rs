@@ -62,6 +62,7 @@ impl Var {
 
     /// Writes a value, encrypted to age recipients.
     pub fn encrypt_to(&self, fleet: &Fleet, value: &str, recipients: &[String]) {
+        fleet.keeps_secret(value);
         let plain = fleet.work().with_file_name("plain");
         std::fs::write(&plain, value).unwrap();
         let mut command = Command::new(tool("sops"));

@@ -131,11 +131,11 @@ fn decrypt_opens_whatever_is_sealed_for_the_machine() {
     let sealed = fleet.work().join(token.secret()).display().to_string();
     assert_eq!(host.run(&["vars", "decrypt", &sealed]).ended(0).stdout, PLAIN);
     // Of several documents JSON has room for one, and says so.
-    host.write("plain.yaml", &format!("a: 1\n---\nb: {PLAIN:?}\n"), 0o600);
-    let plain = host.path("plain.yaml").display().to_string();
+    host.write("documents.yaml", &format!("a: 1\n---\nb: {PLAIN:?}\n"), 0o600);
+    let documents = host.path("documents.yaml").display().to_string();
     let sealed = tooled(
         "sops",
-        &["encrypt", "--age", &Key::of("cinnabar").recipient, &plain],
+        &["encrypt", "--age", &Key::of("cinnabar").recipient, &documents],
     );
     host.write("several.yaml", &sealed.stdout, 0o600);
     let sealed = host.path("several.yaml").display().to_string();
