@@ -73,7 +73,7 @@ fn whatever_old_releases_wrote_opens_to_what_the_newest_prints() {
         let release = old.name.split('-').next().unwrap().to_owned();
         seen.insert((release, old.format));
     }
-    for release in ["3.7.1", "3.7.3", "3.8.1", "3.9.4", "3.10.2"] {
+    for release in ["3.7.1", "3.7.3", "3.8.1", "3.9.4", "3.10.2", "3.11.0", "3.12.1"] {
         for format in Format::ALL {
             assert!(seen.contains(&(release.to_owned(), format)), "{release} {format}");
         }
