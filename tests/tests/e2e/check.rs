@@ -406,6 +406,21 @@ fn what_cannot_be_checked_says_so() {
 }
 
 #[test]
+fn a_fleet_that_needs_too_much_memory_is_not_evaluated_to_the_end() {
+    let (fleet, store) = (fleet(), Store::new());
+    fleet.write("reconciler.toml", "[policy]\nevaluation_memory = \"1 GiB\"\n");
+    fleet.write(
+        "flake.nix",
+        "{ outputs = _: { reconciler.machines = builtins.genList (x: x) 300000000; }; }",
+    );
+    fleet.commit("a fleet that is too large");
+    check(&fleet, Some(&store), &[])
+        .ended(13)
+        .says("the evaluation needs more than the 1.0 GiB it may use")
+        .says("hint: raise `evaluation_memory`");
+}
+
+#[test]
 fn somebody_who_is_not_root_in_a_checkout_of_theirs() {
     if !is_root() {
         eprintln!("only root can become another");

@@ -189,6 +189,31 @@ fn values_are_made_once_and_read_by_sops_and_by_the_agent() {
 }
 
 #[test]
+fn a_fleet_that_needs_too_much_memory_or_time_makes_nothing() {
+    let (store, fleet) = (Store::new(), fleet(&["cinnabar"], &generators()));
+    let desk = Desk::new(&store, &fleet);
+    let fails = |policy: &str, generators: &str, says: &str| {
+        fleet.write("reconciler.toml", &format!("[policy]\n{policy}\n"));
+        fleet.declare("cinnabar", &Entry::nixos().generators(generators));
+        fleet.commit(says);
+        desk.vars(&["generate"])
+            .ended(13)
+            .says(says)
+            .says("hint: raise `evaluation_memory` or `evaluation_timeout`");
+    };
+    fails(
+        "evaluation_memory = \"1 GiB\"",
+        "builtins.seq (builtins.length (builtins.genList (x: x) 300000000)) { }",
+        "the evaluation needs more than the 1.0 GiB it may use",
+    );
+    fails(
+        "evaluation_timeout = \"2s\"",
+        "let f = n: if n < 2 then n else f (n - 1) + f (n - 2); in { web.files = { ${toString (f 60)} = { }; }; }",
+        "the evaluation did not end within 2",
+    );
+}
+
+#[test]
 fn a_machine_that_comes_later_reads_shared_values_and_moves_leave_no_old_files() {
     let store = Store::new();
     let shared = format!(

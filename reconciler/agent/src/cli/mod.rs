@@ -2,6 +2,7 @@
 
 mod agent;
 mod args;
+mod bounds;
 mod change;
 mod context;
 mod deadman;

@@ -2,6 +2,7 @@
 //! fetch. It needs a checkout, Nix and no configuration: a build server runs it.
 
 use super::args::PublishOptions;
+use super::bounds::limits;
 use super::context::{Context, Detail, block_on};
 use super::failure::CliError;
 use super::place::{Note, Place, Remote};
@@ -13,7 +14,7 @@ use crate::exit::Outcome;
 use crate::host;
 use crate::nix::publish::{self, PublishError, Publisher, Told};
 use crate::nix::{
-    EvaluateError, Evaluator, EvaluatorHome, ImportFromDerivation, InputCredentials, Limits, Nix, NixTools,
+    EvaluateError, Evaluator, EvaluatorHome, ImportFromDerivation, InputCredentials, Nix, NixTools,
     ToolError, published,
 };
 use crate::process::RunError;
@@ -21,7 +22,7 @@ use crate::source::{Checkout, CheckoutError, Mirror, MirrorError, Moment, Revisi
 use crate::text;
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_daemon_client::{Client, ConnectError, ConnectOptions};
-use reconciler_policies::{Policy, PolicyError};
+use reconciler_policies::PolicyError;
 use std::ffi::OsString;
 
 /// Why nothing was published.
@@ -98,7 +99,7 @@ async fn publish(context: &Context, options: &PublishOptions) -> Result<Outcome,
     let nix = Nix::find(&context.environment.folders, &tools, "", None)
         .await
         .map_err(PublishFailure::Tool)?;
-    let policy = Policy::merge(&[]).map_err(PublishFailure::Policy)?;
+    let limits = limits(&declared(&checkout, &directory)).map_err(PublishFailure::Policy)?;
     let home = home(person);
     let publisher = Publisher {
         evaluator: Evaluator {
@@ -106,10 +107,7 @@ async fn publish(context: &Context, options: &PublishOptions) -> Result<Outcome,
             nix: &nix,
             account: None,
             home: &home,
-            limits: Limits {
-                time: policy.evaluation_timeout.get(),
-                memory: policy.evaluation_memory.bytes(),
-            },
+            limits,
             import_from_derivation: settings.import_from_derivation,
         },
         repository: checkout.repository().to_owned(),
@@ -186,6 +184,14 @@ fn checkout(folder: &Utf8Path) -> Result<Checkout, PublishFailure> {
     Checkout::open(&absolute, Moment::At("HEAD"))
         .map_err(PublishFailure::Checkout)?
         .ok_or(PublishFailure::NoCheckout { folder: absolute })
+}
+
+/// What the fleet's policy is there; empty where it has none.
+fn declared(checkout: &Checkout, directory: &str) -> Vec<u8> {
+    let path = Utf8Path::new(directory).join("reconciler.toml");
+    let tree = checkout.tree().ok();
+    tree.and_then(|tree| tree.read(path.as_str()).ok())
+        .unwrap_or_default()
 }
 
 /// What is committed there; what is not is no part of it.

@@ -1,8 +1,9 @@
 //! Evaluating a fleet in the folder that a person works in, as that person: dirty files included, with their own
 //! Nix, its settings and its credentials. The lock is never written; the agent's configuration has no say.
 
-use super::evaluate::quoted;
+use super::evaluate::{Limits, quoted};
 use super::evaluate_error::{EvaluateError, failed};
+use crate::host::bounded;
 use crate::process::{Command, Exit, RunError, locate};
 use crate::text;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -17,7 +18,7 @@ const GENERATORS: &str = include_str!("generators.nix");
 
 /// The version of the answers that `generators.nix` gives.
 const VERSION: u64 = 1;
-/// A person can stop it; this is for those who left it running.
+/// How long builds for scripts may take. A person can stop them; this is for those who left them running.
 const LIMIT: Duration = Duration::from_secs(3600);
 
 /// A fleet that gave no answer.
@@ -93,6 +94,8 @@ pub struct Checkout {
     nix_store: PathBuf,
     folder: Utf8PathBuf,
     environment: Vec<(OsString, OsString)>,
+    /// Of each evaluation.
+    limits: Limits,
 }
 
 impl Checkout {
@@ -101,6 +104,7 @@ impl Checkout {
         folder: &Utf8Path,
         folders: &[PathBuf],
         environment: Vec<(OsString, OsString)>,
+        limits: Limits,
     ) -> Result<Checkout, CheckoutError> {
         let find = |program: &'static str| {
             locate(program, folders).ok_or_else(|| CheckoutError::NoNix {
@@ -113,6 +117,7 @@ impl Checkout {
             nix_store: find("nix-store")?,
             folder: folder.to_owned(),
             environment,
+            limits,
         })
     }
 
@@ -178,7 +183,7 @@ impl Checkout {
             quoted(crate::host::system()),
             quoted(wanted)
         );
-        let command = Command::new(&self.nix, LIMIT)
+        let command = bounded(&self.nix, self.limits.memory, self.limits.time)
             .args(["--extra-experimental-features", "nix-command flakes"])
             .args(["eval", "--json", "--no-update-lock-file", "--show-trace"])
             .args(["--log-format", "raw", "--option", "accept-flake-config", "false"])
@@ -203,7 +208,7 @@ impl Checkout {
                     folder: self.folder.clone(),
                 });
             }
-            return Err(failure(failed(finished.exit, trace, None, u64::MAX)));
+            return Err(failure(failed(finished.exit, trace, None, self.limits.memory)));
         }
         let answer: Versioned<T> = serde_json::from_slice(&finished.stdout)
             .map_err(|error| failure(EvaluateError::Answer(error)))?;

@@ -37,5 +37,5 @@ pub use roots::{RootError, Roots};
 pub use scope::{Scope, reaches_out};
 pub use source_tree::{AddSourceError, Given, PackError, SourceTree, add_source};
 pub use substitute::substitute;
-pub use survey::{Survey, SurveyError};
+pub use survey::Survey;
 pub use tools::{NixTools, ToolError};

@@ -3,55 +3,26 @@
 //! built, and no toplevel is evaluated.
 
 use super::entry::{Answer, Metadata, VERSION, versions};
-use super::evaluate::{ENTRY, quoted};
-use super::evaluate_error::UnusableEntry;
+use super::evaluate::{ENTRY, Limits, quoted};
+use super::evaluate_error::{EvaluateError, UnusableEntry, failed};
+use crate::host::bounded;
 use crate::process::{Command, Exit, RunError, locate};
 use crate::text;
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use zeroize::Zeroizing;
-
-/// A machine of a large fleet takes half a minute; this is for one that never ends.
-const LIMIT: Duration = Duration::from_secs(1800);
 
 /// What a tree that is no commit has for one.
 const NO_REVISION: &str = "0000000000000000000000000000000000000000";
-
-/// A survey that was not made.
-#[derive(Debug, thiserror::Error)]
-pub enum SurveyError {
-    /// Nix could not be run.
-    #[error("cannot run nix")]
-    Run(#[source] RunError),
-    /// Nix found an error in the fleet.
-    #[error("{summary}")]
-    Nix {
-        /// Nix's own last word.
-        summary: String,
-        /// Everything Nix said, without colours.
-        trace: String,
-    },
-    /// The fleet declares nothing that could be used.
-    #[error(transparent)]
-    Unusable(#[from] UnusableEntry),
-    /// The answer is not what the expression gives.
-    #[error("the evaluator's answer cannot be read")]
-    Answer(#[source] serde_json::Error),
-    /// The answer is of another version.
-    #[error("the evaluator's answer has version {found}, and {VERSION} is known")]
-    Version {
-        /// The version.
-        found: u64,
-    },
-}
 
 /// A fleet, as Nix names its flake.
 #[derive(Debug)]
 pub struct Survey {
     nix: PathBuf,
     environment: Vec<(OsString, OsString)>,
+    /// Of each evaluation.
+    limits: Limits,
     source: Source,
     directory: String,
 }
@@ -89,21 +60,23 @@ impl Survey {
         environment: Vec<(OsString, OsString)>,
         flake: &str,
         directory: &str,
-    ) -> Result<Self, SurveyError> {
-        let command = command(nix, &environment)
+        limits: Limits,
+    ) -> Result<Self, EvaluateError> {
+        let command = command(nix, &environment, limits)
             .args(["flake", "metadata", "--json", "--no-update-lock-file"])
             .arg(flake);
-        let output = run(command).await?;
+        let output = run(command, limits).await?;
         Ok(Self {
             nix: nix.to_owned(),
             environment,
-            source: serde_json::from_slice(&output).map_err(SurveyError::Answer)?,
+            limits,
+            source: serde_json::from_slice(&output).map_err(EvaluateError::Answer)?,
             directory: directory.to_owned(),
         })
     }
 
     /// The names of all machines.
-    pub async fn machines(&self) -> Result<Vec<String>, SurveyError> {
+    pub async fn machines(&self) -> Result<Vec<String>, EvaluateError> {
         // No machine has the empty name, and who asks for one that is not there is told those that are.
         match self.ask("").await? {
             Answer::NoMachine { machines, .. } => Ok(machines),
@@ -113,14 +86,14 @@ impl Survey {
     }
 
     /// What one machine declares, but for its toplevel.
-    pub async fn entry(&self, machine: &str) -> Result<Metadata, SurveyError> {
+    pub async fn entry(&self, machine: &str) -> Result<Metadata, EvaluateError> {
         match self.ask(machine).await? {
             Answer::Ok(metadata) => Ok(metadata),
             other => Err(self.unusable(other, machine).into()),
         }
     }
 
-    async fn ask(&self, machine: &str) -> Result<Answer<Metadata>, SurveyError> {
+    async fn ask(&self, machine: &str) -> Result<Answer<Metadata>, EvaluateError> {
         let Source {
             path,
             locked,
@@ -137,7 +110,7 @@ impl Survey {
             directory = quoted(&self.directory),
             machine = quoted(machine),
         );
-        let command = command(&self.nix, &self.environment)
+        let command = command(&self.nix, &self.environment, self.limits)
             .args([
                 "eval",
                 "--json",
@@ -147,11 +120,11 @@ impl Survey {
                 "raw",
             ])
             .args(["--expr", &expression]);
-        let output = run(command).await?;
-        let answer: Answer<Metadata> = serde_json::from_slice(&output).map_err(SurveyError::Answer)?;
+        let output = run(command, self.limits).await?;
+        let answer: Answer<Metadata> = serde_json::from_slice(&output).map_err(EvaluateError::Answer)?;
         match versions(&answer) {
             VERSION => Ok(answer),
-            found => Err(SurveyError::Version { found }),
+            found => Err(EvaluateError::Version { found }),
         }
     }
 
@@ -169,8 +142,8 @@ impl Survey {
     }
 }
 
-fn command(nix: &Path, environment: &[(OsString, OsString)]) -> Command {
-    let command = Command::new(nix, LIMIT)
+fn command(nix: &Path, environment: &[(OsString, OsString)], limits: Limits) -> Command {
+    let command = bounded(nix, limits.memory, limits.time)
         .args(["--extra-experimental-features", "nix-command flakes"])
         .args(["--option", "accept-flake-config", "false"])
         .args(["--option", "flake-registry", ""]);
@@ -179,19 +152,16 @@ fn command(nix: &Path, environment: &[(OsString, OsString)]) -> Command {
         .fold(command, |command, (name, value)| command.env(name, value))
 }
 
-async fn run(command: Command) -> Result<Zeroizing<Vec<u8>>, SurveyError> {
-    let finished = command.run(&mut |_| {}).await.map_err(SurveyError::Run)?;
-    if finished.exit == Exit::Code(0) {
-        return Ok(finished.stdout);
+async fn run(command: Command, limits: Limits) -> Result<Zeroizing<Vec<u8>>, EvaluateError> {
+    let finished = command.run(&mut |_| {}).await.map_err(|error| match error {
+        RunError::TimedOut { limit, stderr, .. } => EvaluateError::TooSlow {
+            limit,
+            trace: text::plain(&stderr),
+        },
+        error => EvaluateError::Run(error),
+    })?;
+    match finished.exit {
+        Exit::Code(0) => Ok(finished.stdout),
+        exit => Err(failed(exit, text::plain(&finished.stderr), None, limits.memory)),
     }
-    let trace = text::plain(&finished.stderr);
-    let mut errors = trace
-        .lines()
-        .rev()
-        .filter_map(|line| line.trim_start().strip_prefix("error:"));
-    let last = errors.find(|message| !message.trim().is_empty());
-    Err(SurveyError::Nix {
-        summary: last.unwrap_or("nix failed and did not say why").trim().to_owned(),
-        trace,
-    })
 }

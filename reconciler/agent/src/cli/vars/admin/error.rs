@@ -3,9 +3,10 @@
 use super::git::GitError;
 use super::memory::MemoryError;
 use crate::exit::Outcome;
-use crate::nix::CheckoutError;
+use crate::nix::{CheckoutError, EvaluateError};
 use crate::process::{Exit, RunError};
 use camino::Utf8PathBuf;
+use reconciler_policies::PolicyError;
 use reconciler_vars::generators::{
     EditError, GeneratorId, GraphProblems, NoReader, OutputError, PlanError, PromptProblem, RekeyError,
     WriteError,
@@ -24,6 +25,8 @@ pub(in crate::cli) enum AdminError {
     Folder(#[source] io::Error),
     #[error(transparent)]
     Checkout(#[from] CheckoutError),
+    #[error("cannot tell how much an evaluation may use")]
+    Policy(#[from] PolicyError),
     #[error("the fleet's generators are wrong")]
     Graph(GraphProblems),
     #[error(transparent)]
@@ -160,6 +163,7 @@ impl AdminError {
             | AdminError::NoIdentity { .. }
             | AdminError::Rekey { .. } => Outcome::PreflightFailed,
             AdminError::Checkout(_)
+            | AdminError::Policy(_)
             | AdminError::Tree(_)
             | AdminError::Readers(_)
             | AdminError::Interrupted
@@ -208,6 +212,12 @@ impl AdminError {
             AdminError::NoFlake { .. } => text("go to the fleet's folder, or name it with `--fleet FOLDER`"),
             AdminError::Checkout(CheckoutError::NotNative { .. }) => text(
                 "these commands are for fleets that declare `reconciler.machines`; in a clan it is `clan vars generate`",
+            ),
+            AdminError::Checkout(CheckoutError::Evaluate {
+                source: EvaluateError::OutOfMemory { .. } | EvaluateError::TooSlow { .. },
+                ..
+            }) => text(
+                "raise `evaluation_memory` or `evaluation_timeout` below `[policy]` in the fleet's reconciler.toml",
             ),
             AdminError::NoReader(NoReader::Nobody) => text(
                 "add yourself: `reconcile vars rekey --add-user NAME=AGE-RECIPIENT` (age-keygen makes a key)",

@@ -1,12 +1,13 @@
 //! The fleet that a person works in: its folder, its lock, what it declares. Changes nothing by itself.
 
 use super::error::AdminError;
+use crate::cli::bounds::limits;
 use crate::cli::context::{Context, Detail};
 use crate::host;
 use crate::nix::Checkout;
 use camino::{Utf8Path, Utf8PathBuf};
-use reconciler_vars::DirectoryTree;
 use reconciler_vars::generators::{Directory, FleetGenerators, Graph};
+use reconciler_vars::{DirectoryTree, Tree};
 
 /// The folder of a fleet.
 #[derive(Debug)]
@@ -34,9 +35,11 @@ impl Fleet {
     pub(super) fn open(context: &Context, named: Option<&Utf8Path>) -> Result<Fleet, AdminError> {
         let root = locate(named)?;
         let environment = host::of_a_person(&context.environment.search_path());
+        let tree = DirectoryTree::new(root.as_std_path());
+        let limits = limits(&tree.read("reconciler.toml")?.unwrap_or_default())?;
         Ok(Fleet {
-            checkout: Checkout::new(&root, &context.environment.folders, environment)?,
-            tree: DirectoryTree::new(root.as_std_path()),
+            checkout: Checkout::new(&root, &context.environment.folders, environment, limits)?,
+            tree,
             root,
         })
     }

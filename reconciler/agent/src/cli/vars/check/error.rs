@@ -1,9 +1,10 @@
 //! What `reconcile vars check` fails with, before it found anything; and what to type next.
 
 use crate::exit::Outcome;
-use crate::nix::SurveyError;
+use crate::nix::EvaluateError;
 use crate::source::CheckoutError;
 use camino::Utf8PathBuf;
+use reconciler_policies::PolicyError;
 use reconciler_vars::{IdentityProblem, TreeError};
 use std::io;
 
@@ -32,8 +33,10 @@ pub(in crate::cli) enum CheckError {
     Survey {
         folder: Utf8PathBuf,
         #[source]
-        source: SurveyError,
+        source: EvaluateError,
     },
+    #[error("cannot tell how much an evaluation may use")]
+    Policy(#[from] PolicyError),
     #[error("the fleet has no machine `{machine}`; it has {}", machines.join(", "))]
     NoMachine { machine: String, machines: Vec<String> },
 }
@@ -52,7 +55,7 @@ impl CheckError {
                 Outcome::Usage
             }
             CheckError::Survey { .. } => Outcome::EvaluationFailed,
-            CheckError::Checkout(_) | CheckError::Tree(_) => Outcome::Failed,
+            CheckError::Checkout(_) | CheckError::Tree(_) | CheckError::Policy(_) => Outcome::Failed,
         }
     }
 
@@ -62,6 +65,13 @@ impl CheckError {
         match self {
             CheckError::NoVars { .. } => text("`--fleet FOLDER` names the folder with the fleet's flake.nix"),
             CheckError::Identity { problem } => Some(problem.hint()),
+            CheckError::Survey {
+                source: EvaluateError::OutOfMemory { .. } | EvaluateError::TooSlow { .. },
+                ..
+            } => text(
+                "raise `evaluation_memory` or `evaluation_timeout` below `[policy]` in the fleet's reconciler.toml; \
+                 `--no-evaluate` looks at what lies there alone",
+            ),
             CheckError::Survey { .. } => text("`--no-evaluate` looks at what lies there alone"),
             CheckError::Checkout(CheckoutError::Bare { .. }) => text("`--revision HEAD` looks at a commit"),
             CheckError::Checkout(CheckoutError::Open { folder, source })
@@ -82,10 +92,10 @@ impl CheckError {
     /// Lines below the sentence: Nix's own words.
     pub(in crate::cli) fn details(&self) -> Vec<String> {
         match self {
-            CheckError::Survey {
-                source: SurveyError::Nix { trace, .. },
-                ..
-            } => trace.trim_end().lines().map(str::to_owned).collect(),
+            CheckError::Survey { source, .. } => source
+                .trace()
+                .map(|trace| trace.trim_end().lines().map(str::to_owned).collect())
+                .unwrap_or_default(),
             _ => Vec::new(),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::args::CheckOptions;
 use super::error::CheckError;
+use crate::cli::bounds::limits;
 use crate::cli::context::{Context, Detail};
 use crate::host;
 use crate::nix::{Metadata, Survey};
@@ -154,7 +155,9 @@ impl Fleet {
         };
         let path = std::env::join_paths(&context.environment.folders).unwrap_or_default();
         let environment = host::of_a_person(&path.to_string_lossy());
-        let survey = Survey::begin(&nix, environment, &self.flake(), &self.directory).await;
+        let declared = self.with_tree("", |tree| Ok(tree.read("reconciler.toml")?))?;
+        let limits = limits(&declared.unwrap_or_default())?;
+        let survey = Survey::begin(&nix, environment, &self.flake(), &self.directory, limits).await;
         let survey = survey.map_err(failed)?;
         let mut progress = Progress::new(context);
         progress.tell("evaluating the fleet");
