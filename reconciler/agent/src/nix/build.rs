@@ -1,5 +1,6 @@
 //! Building a toplevel through the nix-daemon, on a connection that keeps the result from the collector.
 
+use super::culprit::Culprit;
 use super::entry::Derivation;
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_daemon_client::{
@@ -72,6 +73,8 @@ pub enum BuildError {
         drv: String,
         /// What the daemon says of it.
         message: String,
+        /// What it says besides: the hashes that differ.
+        evidence: Vec<String>,
         /// The last lines of its log.
         log: Vec<String>,
     },
@@ -171,7 +174,7 @@ pub async fn build(
         if let Event::Line(line) = &event {
             // A builder can say such a line as often as it likes.
             if culprits.len() < CULPRITS {
-                culprits.extend(culprit(&line.plain()));
+                culprits.extend(Culprit::read(&line.plain()));
             }
         }
         progress.apply(&event);
@@ -194,7 +197,7 @@ pub async fn build(
     };
     let results = results.map_err(failing)?;
     if let Some((_, result)) = results.iter().find(|(_, result)| !result.is_success()) {
-        return Err(failed(&drv, result, &culprits, &progress));
+        return Err(failed(&drv, result, culprits, &progress));
     }
     if !client.is_valid_path(&out).await.map_err(failing)? {
         return Err(BuildError::NoResult { toplevel: toplevel() });
@@ -209,43 +212,23 @@ pub async fn build(
     })
 }
 
-fn failed(drv: &StorePath, result: &BuildResult, culprits: &[String], progress: &Progress) -> BuildError {
-    // Of a failed dependency the result only says that there is one; the log lines name it.
+fn failed(drv: &StorePath, result: &BuildResult, culprits: Vec<Culprit>, progress: &Progress) -> BuildError {
+    // Of a failed dependency the result only says that there is one; the daemon's lines name it.
     let culprit = match result.status {
-        BuildStatus::DependencyFailed => culprits
-            .iter()
-            .find_map(|path| StorePath::from_absolute(path).ok()),
+        BuildStatus::DependencyFailed => culprits.into_iter().next(),
         _ => None,
     };
-    let culprit = culprit.as_ref().unwrap_or(drv);
-    let log = progress.failed_log(culprit).unwrap_or_default();
-    let log = log
-        .get(log.len().saturating_sub(LOG_LINES)..)
-        .unwrap_or_default()
-        .to_vec();
-    // The daemon's message repeats the log, indented, below its first line.
-    let message = crate::text::plain(&result.message);
-    let message = message
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .trim_end_matches([';', ':'])
-        .to_owned();
+    let culprit = culprit
+        .or_else(|| Culprit::read(&result.message))
+        .unwrap_or_else(|| Culprit::unnamed(drv.clone(), &result.message));
+    let log = progress.failed_log(&culprit.drv).unwrap_or_default();
+    let log = log.get(log.len().saturating_sub(LOG_LINES)..).unwrap_or_default();
     BuildError::Failed {
-        drv: culprit.to_string(),
-        message,
-        log,
+        drv: culprit.drv.to_string(),
+        message: culprit.message,
+        evidence: culprit.evidence,
+        log: log.to_vec(),
     }
-}
-
-/// `error: builder for '/nix/store/….drv' failed …`, or `Cannot build '/nix/store/….drv'` since 2.30.
-fn culprit(line: &str) -> Option<String> {
-    let rest = ["builder for '", "Cannot build '"]
-        .iter()
-        .find_map(|sign| line.split_once(sign))?
-        .1;
-    let (path, _) = rest.split_once('\'')?;
-    path.ends_with(".drv").then(|| path.to_owned())
 }
 
 fn name(drv: &str) -> String {
@@ -260,17 +243,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_culprit_is_found_in_either_wording() {
-        let drv = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a.drv";
-        assert_eq!(
-            culprit(&format!("error: builder for '{drv}' failed with exit code 1")).as_deref(),
-            Some(drv)
-        );
-        assert_eq!(
-            culprit(&format!("error: Cannot build '{drv}'.")).as_deref(),
-            Some(drv)
-        );
-        assert_eq!(culprit("error: builder for 'x' failed"), None);
-        assert_eq!(name(drv), "a");
+    fn derivations_are_called_by_their_names() {
+        assert_eq!(name("/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a.drv"), "a");
+        assert_eq!(name("nonsense"), "nonsense");
     }
 }

@@ -3,6 +3,7 @@
 mod build;
 mod checkout;
 mod closure;
+mod culprit;
 mod entry;
 mod evaluate;
 mod evaluate_error;

@@ -369,7 +369,10 @@ impl PassError {
             }
             PassError::Obstacles(obstacles) => obstacles.iter().map(ToString::to_string).collect(),
             PassError::Drifted { items, .. } => items.iter().map(ToString::to_string).collect(),
-            PassError::Build(BuildError::Failed { log, .. } | BuildError::NotFetched { log, .. })
+            PassError::Build(BuildError::Failed {
+                drv, evidence, log, ..
+            }) => std::iter::once(drv).chain(evidence).chain(log).cloned().collect(),
+            PassError::Build(BuildError::NotFetched { log, .. })
             | PassError::Reverted { log, .. }
             | PassError::RevertFailed { log, .. } => log.clone(),
             _ => Vec::new(),

@@ -25,6 +25,9 @@ impl PassError {
             ),
             PassError::Tool(error) => text(error.hint()),
             PassError::Published { source, .. } => source.hint(),
+            PassError::Build(BuildError::Failed { drv, log, .. }) if !log.is_empty() => {
+                Some(format!("`nix log {drv}` shows all that its builder said"))
+            }
             PassError::Build(BuildError::NotFetched { .. }) => text(
                 "is it in a cache that the nix-daemon asks (`substituters`), signed by a key that it trusts (`trusted-public-keys`)?",
             ),
