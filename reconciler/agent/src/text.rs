@@ -95,7 +95,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    text
+    text.lines().collect::<Vec<_>>().join(" ")
 }
 
 /// Text without terminal escapes and control characters, so that no log can steer a terminal.
@@ -126,6 +126,31 @@ pub fn plain(text: &str) -> String {
         }
     }
     out
+}
+
+/// A text whose URLs have lost their passwords.
+#[must_use]
+pub fn without_password(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        kept.push_str(before);
+        kept.push_str("://");
+        let end = after
+            .find(|c: char| c == '/' || c.is_whitespace() || matches!(c, '\'' | '"' | '`' | '<' | '>'))
+            .unwrap_or(after.len());
+        let (authority, tail) = after.split_at(end);
+        match authority.rsplit_once('@') {
+            Some((user, host)) if user.contains(':') || tail.starts_with('/') && user != "git" => {
+                kept.push_str("…@");
+                kept.push_str(host);
+            }
+            _ => kept.push_str(authority),
+        }
+        rest = tail;
+    }
+    kept.push_str(rest);
+    kept
 }
 
 #[cfg(test)]
@@ -179,5 +204,22 @@ mod tests {
             plain("\u{1b}[31;1merror:\u{1b}[0m a\r\u{8}b\u{1b}]0;title\u{7}!"),
             "error: ab!"
         );
+    }
+
+    #[test]
+    fn urls_lose_passwords_and_nothing_else() {
+        let table = [
+            ("ssh://git@example.org/a.git", "ssh://git@example.org/a.git"),
+            (
+                "a https://tok:x@h/p b http://u:p@k:1/ c",
+                "a https://…@h/p b http://…@k:1/ c",
+            ),
+            ("https://ghp_x@h/p", "https://…@h/p"),
+            ("mail me@example.org", "mail me@example.org"),
+            ("://", "://"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(without_password(text), expected);
+        }
     }
 }

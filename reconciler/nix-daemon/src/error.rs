@@ -1,5 +1,6 @@
 //! What can go wrong after a connection was made. Owns the error types; decides nothing.
 
+use std::fmt::{self, Write as _};
 use std::io;
 use std::time::Duration;
 
@@ -124,15 +125,42 @@ pub enum Connection {
 }
 
 /// An error that the daemon sent. Its texts are untrusted: they may quote what a builder printed.
+///
+/// It is shown as Nix shows it: the message, and below it a line `… while doing this` for each of the innermost traces.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
+#[error("{message}{}", Below(traces))]
 pub struct DaemonError {
     /// How severe the daemon holds it to be.
     pub level: Level,
     /// What happened, stripped of terminal escapes; may have several lines.
     pub message: String,
-    /// The context the daemon gave, outermost last, stripped likewise.
+    /// The context the daemon gave, outermost first, stripped likewise.
     pub traces: Vec<String>,
+}
+
+/// How many traces of an error are shown.
+const TRACES: usize = 8;
+/// How many characters of each.
+const TRACE_LENGTH: usize = 500;
+
+/// Traces as they stand below a message, what is closest to it first.
+struct Below<'a>(&'a [String]);
+
+impl fmt::Display for Below<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for trace in self.0.iter().rev().take(TRACES) {
+            let words = trace.split_whitespace().collect::<Vec<_>>().join(" ");
+            f.write_str("\n… ")?;
+            words
+                .chars()
+                .take(TRACE_LENGTH)
+                .try_for_each(|c| f.write_char(c))?;
+        }
+        match self.0.len().saturating_sub(TRACES) {
+            0 => Ok(()),
+            more => write!(f, "\n… and {more} more"),
+        }
+    }
 }
 
 /// What the daemon may not send; of an archive, neither side.
@@ -207,4 +235,37 @@ pub enum Violation {
         /// The most that is followed.
         limit: usize,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DaemonError;
+    use crate::event::Level;
+
+    fn shown(traces: &[&str]) -> String {
+        DaemonError {
+            level: Level::Error,
+            message: "no such file".to_owned(),
+            traces: traces.iter().map(|&trace| trace.to_owned()).collect(),
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn traces_stand_below_the_message_innermost_first() {
+        assert_eq!(shown(&[]), "no such file");
+        assert_eq!(
+            shown(&["while building\n  'a'", "while reading 'b'"]),
+            "no such file\n… while reading 'b'\n… while building 'a'"
+        );
+    }
+
+    #[test]
+    fn traces_without_end_are_cut() {
+        let (many, long) = (vec!["while nesting"; 1000], "x".repeat(1 << 20));
+        let text = shown(&many);
+        assert_eq!(text.lines().count(), 1 + 8 + 1);
+        assert!(text.ends_with("\n… and 992 more"), "{text}");
+        assert!(shown(&[&long]).len() < 600);
+    }
 }

@@ -192,6 +192,14 @@ impl Progress {
         self.builds.get(&id)
     }
 
+    /// What an activity copies into the store, and from where, while it runs; `None` for any other activity.
+    #[must_use]
+    pub fn copy(&self, id: ActivityId) -> Option<(&StorePath, &str)> {
+        let activity = self.activities.get(&id)?;
+        let (path, from) = activity.subject.as_ref()?;
+        (activity.kind == ActivityKind::CopyPath).then_some((path, from))
+    }
+
     /// The last lines of a derivation's log, oldest first, at most 50: of a build that ended, or still runs.
     /// `None` when it was not built here, or long ago.
     #[must_use]

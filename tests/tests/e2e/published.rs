@@ -301,7 +301,11 @@ fn a_signature_that_is_missing_or_somebody_elses() {
         refusal(
             output,
             15,
-            &["cannot fetch nixos-system-cinnabar", "signature"],
+            &[
+                "cannot fetch nixos-system-cinnabar",
+                "signature",
+                "! the nix-daemon warns: ",
+            ],
             Some("trusted-public-keys"),
         );
         assert_eq!(stage.host.current(), None);
@@ -346,4 +350,37 @@ fn what_cannot_be_published() {
         .publish(&["--directory", "nowhere"])
         .ended(13)
         .says("nowhere");
+}
+
+#[test]
+fn a_generation_that_was_collected_is_fetched_again_with_every_path_named() {
+    let mut stage = Stage::new();
+    stage.host.set("policy.keep_generations", "2");
+    for motd in ["first", "second", "third"] {
+        stage.fleet.motd("cinnabar", motd);
+        stage.fleet.publish(motd);
+        let published = stage.publish(&["--force"]).ended(0);
+        stage.fill_cache(&published.stdout, Some("secret"));
+        stage.fleet.publish("publish");
+        let output = stage.host.run(&["now"]).ended(0);
+        // As Nix says it, a line each.
+        output
+            .says(&format!("  copying path '{}/", stage.store.store().display()))
+            .says(&format!(
+                "from 'file://{}'",
+                stage.cache.path().join("cache").display()
+            ));
+        assert_eq!(stage.host.motd(), motd);
+    }
+    let first = stage.host.history().last().unwrap()["toplevel"].clone();
+    let first = first.as_str().unwrap();
+    stage.store.nix("nix-collect-garbage", &["--delete-old"]).ended(0);
+    assert!(!std::path::Path::new(first).exists(), "it was not collected");
+    stage
+        .host
+        .run(&["rollback", "1"])
+        .ended(0)
+        .says(&format!("  copying path '{first}' from 'file://"))
+        .says("was fetched again");
+    assert_eq!(stage.host.motd(), "first");
 }

@@ -236,7 +236,8 @@ pub(super) fn print(style: Style, summary: &str, causes: &[String], details: &[S
     for cause in causes {
         // A transparent error repeats itself in its source.
         if !said.ends_with(cause.as_str()) && !cause.ends_with(said.as_str()) {
-            text.push_str(&format!("\n  because: {cause}"));
+            // What the nix-daemon did meanwhile stands below what it says.
+            text.push_str(&format!("\n  because: {}", cause.replace('\n', "\n    ")));
             said.clone_from(cause);
         }
     }

@@ -1,19 +1,17 @@
-//! The moving part of a pass on a terminal: the running phase, and below it the builds that run. It is drawn
-//! over again in place, and leaves nothing behind.
+//! The moving part of a pass on a terminal: the running phase, and below it what is being built and fetched. It is
+//! drawn over again in place, and leaves nothing behind.
 
-use crate::pass::{Building, RunningBuild};
+use super::rows::{Row, rows};
+use crate::pass::Building;
 use crate::text;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Duration;
-
-/// How many of the running builds are shown.
-const BUILDS: usize = 6;
 
 #[derive(Debug)]
 pub(super) struct Live {
     all: MultiProgress,
     phase: ProgressBar,
-    builds: Vec<ProgressBar>,
+    below: Vec<ProgressBar>,
 }
 
 impl Live {
@@ -24,7 +22,7 @@ impl Live {
         Live {
             all,
             phase,
-            builds: Vec::new(),
+            below: Vec::new(),
         }
     }
 
@@ -41,10 +39,7 @@ impl Live {
         self.phase.disable_steady_tick();
         self.phase.set_prefix("");
         self.phase.set_message("");
-        for build in self.builds.drain(..) {
-            build.finish_and_clear();
-            self.all.remove(&build);
-        }
+        self.keep(0);
     }
 
     /// What the running phase does.
@@ -55,24 +50,28 @@ impl Live {
     /// How the build stands.
     pub(super) fn building(&mut self, building: &Building) {
         self.doing(&building.counts());
-        // Those that have run longest are what is waited for.
-        let shown = building.running.len().min(BUILDS);
-        while self.builds.len() > shown {
-            if let Some(build) = self.builds.pop() {
-                build.finish_and_clear();
-                self.all.remove(&build);
-            }
-        }
-        while self.builds.len() < shown {
-            let build = self.all.add(ProgressBar::no_length());
-            build.set_style(style("  {wide_msg:.dim} {elapsed:>6}"));
+        let rows = rows(building);
+        self.keep(rows.len());
+        while self.below.len() < rows.len() {
+            let line = self.all.add(ProgressBar::no_length());
+            line.set_style(style("  {wide_msg:.dim} {elapsed:>6}"));
             // A compiler may be silent for minutes: its time goes on.
-            build.enable_steady_tick(Duration::from_secs(1));
-            self.builds.push(build);
+            line.enable_steady_tick(Duration::from_secs(1));
+            self.below.push(line);
         }
-        for (line, build) in self.builds.iter_mut().zip(&building.running) {
-            *line = line.clone().with_elapsed(Duration::from_millis(build.ms));
-            line.set_message(words(build));
+        for (line, Row { words, ms }) in self.below.iter_mut().zip(rows) {
+            *line = line.clone().with_elapsed(Duration::from_millis(ms));
+            line.set_message(words);
+        }
+    }
+
+    /// Takes away all lines below the phase but so many.
+    fn keep(&mut self, lines: usize) {
+        while self.below.len() > lines {
+            if let Some(line) = self.below.pop() {
+                line.finish_and_clear();
+                self.all.remove(&line);
+            }
         }
     }
 
@@ -87,17 +86,6 @@ impl Drop for Live {
         self.clear();
         self.phase.finish_and_clear();
     }
-}
-
-/// `zerotierone-1.16.0 · compiling · cc -O2 …`
-fn words(build: &RunningBuild) -> String {
-    let mut parts = vec![match &build.machine {
-        Some(machine) => format!("{} on {machine}", build.name),
-        None => build.name.clone(),
-    }];
-    parts.extend(build.phase.clone());
-    parts.extend(build.line.clone().filter(|line| !line.trim().is_empty()));
-    text::plain(&parts.join(" · ")).replace(['\n', '\t'], " ")
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -25,6 +25,7 @@ mod publish;
 mod reference;
 mod revision;
 mod rollback;
+mod rows;
 mod secrets;
 mod sops_install_secrets;
 mod status;

@@ -2,10 +2,10 @@
 
 use super::context::Detail;
 use super::live::Live;
+use super::rows::{Told, copying};
 use super::style::{Paint, Stream, Style};
 use crate::pass::{Building, Phase, PhaseState, Progress};
 use crate::text;
-use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
@@ -15,10 +15,8 @@ pub(super) struct Display {
     style: Style,
     detail: Detail,
     live: Option<Live>,
-    /// Off a terminal: the builds that were told of as running.
-    told: BTreeSet<String>,
-    /// Off a terminal: whether it was told what there is to fetch.
-    fetching: u64,
+    /// Off a terminal: what was told of the build.
+    told: Told,
 }
 
 impl Display {
@@ -28,8 +26,7 @@ impl Display {
             style,
             detail,
             live: live.then(Live::new),
-            told: BTreeSet::new(),
-            fetching: 0,
+            told: Told::default(),
         }
     }
 
@@ -74,6 +71,12 @@ impl Display {
                 }
             }
             Progress::Building(building) => self.building(building),
+            // A terminal shows it while it goes on.
+            Progress::Fetching { path, from } => {
+                if self.live.is_none() || self.detail == Detail::Verbose {
+                    self.line(&format!("  {}", copying(path, from)));
+                }
+            }
             Progress::Log { line, .. } => {
                 if self.detail == Detail::Verbose {
                     self.line(&format!("  {line}"));
@@ -93,24 +96,15 @@ impl Display {
         }
     }
 
-    /// In place on a terminal; elsewhere a line for each build that begins, and one for what is fetched.
+    /// In place on a terminal; elsewhere what is new, in lines.
     fn building(&mut self, building: &Building) {
         if let Some(live) = &mut self.live {
             live.building(building);
             return;
         }
-        if building.fetched.1 > self.fetching {
-            self.fetching = building.fetched.1;
-            self.line(&format!("  {}", building.counts()));
+        for line in self.told.lines(building) {
+            self.line(&format!("  {line}"));
         }
-        let mut told = BTreeSet::new();
-        for build in &building.running {
-            if !self.told.contains(&build.name) {
-                self.line(&format!("  building {}", text::plain(&build.name)));
-            }
-            told.insert(build.name.clone());
-        }
-        self.told = told;
     }
 
     fn clear(&mut self) {

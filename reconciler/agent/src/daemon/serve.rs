@@ -358,13 +358,14 @@ fn log(event: &Progress) {
             tracing::warn!("the activation failed; going back");
         }
         Progress::Log { line, .. } => tracing::debug!("{line}"),
+        Progress::Fetching { path, from } => tracing::debug!("copying {path} from {from}"),
         Progress::Note { text } => tracing::warn!("{text}"),
         Progress::Ended(ended) if ended.outcome == Outcome::Converged => tracing::info!("{}", ended.summary),
         Progress::Ended(ended) => {
             let causes = ended
                 .causes
                 .iter()
-                .map(|cause| format!(": {cause}"))
+                .map(|cause| format!(": {}", cause.lines().collect::<Vec<_>>().join(" ")))
                 .collect::<String>();
             tracing::error!("{}: {}{causes}", ended.outcome.name(), ended.summary);
             for line in &ended.details {

@@ -3,6 +3,7 @@
 
 use super::approach::specialisation;
 use super::commit::{connect, stage};
+use super::telling::Telling;
 use super::transact::{CANDIDATE, Candidate, activate};
 use super::{PassError, Phase, Reporter, World, secrets};
 use crate::class::{Class, Surface};
@@ -80,7 +81,7 @@ async fn repair(world: &World, damaged: &[&Item], report: &mut Reporter<'_>) -> 
     let mut left = Vec::new();
     for item in damaged {
         let path = StorePath::parse(world.settings.nix.store.as_str(), &item.subject)?;
-        if again(&mut client, DerivedPath::Opaque(path.clone())).await? {
+        if again(&mut client, DerivedPath::Opaque(path.clone()), report).await? {
             continue;
         }
         // No cache has it: what built it builds it again.
@@ -88,7 +89,7 @@ async fn repair(world: &World, damaged: &[&Item], report: &mut Reporter<'_>) -> 
         let built = match info.and_then(|info| info.deriver) {
             Some(drv) => {
                 let outputs = Outputs::All;
-                again(&mut client, DerivedPath::Built { drv, outputs }).await?
+                again(&mut client, DerivedPath::Built { drv, outputs }, report).await?
             }
             None => false,
         };
@@ -105,9 +106,13 @@ async fn repair(world: &World, damaged: &[&Item], report: &mut Reporter<'_>) -> 
 }
 
 /// Whether a target was fetched or built anew.
-async fn again(client: &mut Client, target: DerivedPath) -> Result<bool, PassError> {
+async fn again(
+    client: &mut Client,
+    target: DerivedPath,
+    report: &mut Reporter<'_>,
+) -> Result<bool, PassError> {
     let repaired = client
-        .build_paths_with_results(&[target], BuildMode::Repair, &mut ())
+        .build_paths_with_results(&[target], BuildMode::Repair, &mut Telling::to(report))
         .await;
     if !client.is_open() {
         client.reconnect().await?;

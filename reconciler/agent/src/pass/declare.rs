@@ -3,9 +3,9 @@
 //! Where the fleet publishes what was evaluated elsewhere and the configuration says so, nothing is evaluated or
 //! built: the toplevel is fetched.
 
-use super::building::BuildTeller;
 use super::evaluate::{Evaluation, Stepped};
 use super::policy::{fleet_policy, policy};
+use super::telling::BuildTeller;
 use super::{PassError, Phase, Reporter, World, secrets};
 use crate::class::{Class, Surface};
 use crate::config::Evaluate;

@@ -35,11 +35,12 @@ mod rollback;
 mod secrets;
 mod staged;
 mod target;
+mod telling;
 mod tidy;
 mod transact;
 mod world;
 
-pub use building::{Building, RunningBuild};
+pub use building::{Building, RunningBuild, RunningFetch};
 pub use change::{compare, secret_marks, side};
 pub use error::PassError;
 pub use gates::judge;

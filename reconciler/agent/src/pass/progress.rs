@@ -101,6 +101,13 @@ pub enum Progress {
     },
     /// How the build stands.
     Building(Building),
+    /// A store path begins to be fetched.
+    Fetching {
+        /// The path.
+        path: String,
+        /// The cache it comes from, without credentials.
+        from: String,
+    },
     /// A line of a log.
     Log {
         /// The phase.

@@ -5,6 +5,7 @@ use super::commit::{connect, named, stage};
 use super::observe::surface_of;
 use super::policy::policy_at;
 use super::staged::{staged, unstage};
+use super::telling::Telling;
 use super::tidy::tidy;
 use super::transact::{CANDIDATE, Candidate, activate};
 use super::{Depth, Insistence, PassError, Phase, Reporter, Request, World, observe, secrets};
@@ -76,7 +77,7 @@ pub(super) async fn pass(
     if !valid {
         report.doing("it was collected; asking the substituters for it");
         client
-            .ensure_path(&path, &mut ())
+            .ensure_path(&path, &mut Telling::to(report))
             .await
             .map_err(|source| PassError::GenerationCollected {
                 number,

@@ -293,6 +293,10 @@ fn fetches_are_named_once_with_their_bytes() {
     ] {
         progress.apply(&event);
     }
+    let copy = |id| progress.copy(ActivityId(id));
+    assert_eq!(copy(2), Some((&path(A), "https://cache.example")));
+    // What is about to be copied is not, and what names no path is none.
+    assert_eq!((copy(1), copy(3), copy(4)), (None, None, None));
     let fetching = progress.fetching();
     let shown: Vec<_> = fetching
         .iter()
