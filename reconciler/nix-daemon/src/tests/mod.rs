@@ -5,6 +5,7 @@ mod scripted;
 mod greeting;
 mod hostile;
 mod messages;
+mod pipelined;
 mod progress;
 mod replies;
 mod stream;
