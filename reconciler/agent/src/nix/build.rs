@@ -1,19 +1,15 @@
 //! Building a toplevel through the nix-daemon, on a connection that keeps the result from the collector.
 
-use super::culprit::Culprit;
+use super::culprit::{Culprit, Culprits};
 use super::entry::Derivation;
 use camino::{Utf8Path, Utf8PathBuf};
 use nix_daemon_client::{
-    BuildMode, BuildResult, BuildStatus, Client, DerivedPath, Error, Event, Outputs, Progress, StorePath,
-    StorePathError,
+    BuildMode, BuildResult, Client, DerivedPath, Error, Event, Outputs, Progress, StorePath, StorePathError,
 };
 use std::time::Duration;
 
 /// How many lines of a failed build's log are told.
 const LOG_LINES: usize = 10;
-
-/// How many derivations that a log calls failed are kept.
-const CULPRITS: usize = 64;
 
 /// A toplevel that is in the store, and cannot be collected while the connection that brought it is open.
 #[derive(Debug, Clone)]
@@ -169,14 +165,9 @@ pub async fn build(
         }
     }
     let mut progress = Progress::new();
-    let mut culprits = Vec::new();
+    let mut culprits = Culprits::default();
     let mut sink = |event: Event| {
-        if let Event::Line(line) = &event {
-            // A builder can say such a line as often as it likes.
-            if culprits.len() < CULPRITS {
-                culprits.extend(Culprit::read(&line.plain()));
-            }
-        }
+        culprits.hear(&event, &progress);
         progress.apply(&event);
         on_event(&event, &progress);
     };
@@ -212,14 +203,10 @@ pub async fn build(
     })
 }
 
-fn failed(drv: &StorePath, result: &BuildResult, culprits: Vec<Culprit>, progress: &Progress) -> BuildError {
-    // Of a failed dependency the result only says that there is one; the daemon's lines name it.
-    let culprit = match result.status {
-        BuildStatus::DependencyFailed => culprits.into_iter().next(),
-        _ => None,
-    };
-    let culprit = culprit
-        .or_else(|| Culprit::read(&result.message))
+fn failed(drv: &StorePath, result: &BuildResult, culprits: Culprits, progress: &Progress) -> BuildError {
+    // Of a failed dependency the result only says that there is one; what was heard meanwhile names it.
+    let culprit = Culprit::read(&result.message)
+        .or_else(|| culprits.first(drv))
         .unwrap_or_else(|| Culprit::unnamed(drv.clone(), &result.message));
     let log = progress.failed_log(&culprit.drv).unwrap_or_default();
     let log = log.get(log.len().saturating_sub(LOG_LINES)..).unwrap_or_default();

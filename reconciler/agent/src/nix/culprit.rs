@@ -2,7 +2,72 @@
 //! result, never by what is read here.
 
 use crate::text;
-use nix_daemon_client::StorePath;
+use nix_daemon_client::{Event, Progress, StorePath};
+
+/// How many derivations that are called failed are kept; a builder can have such a line said as often as it likes.
+const KEPT: usize = 64;
+
+/// What is heard of failures while a build goes on.
+#[derive(Debug, Default)]
+pub(super) struct Culprits {
+    named: Vec<Culprit>,
+    /// The first error that names no derivation, and the builds that it may be about.
+    unnamed: Option<(String, Vec<StorePath>)>,
+    ended: Option<StorePath>,
+}
+
+impl Culprits {
+    /// Hears an event that is not yet part of `progress`.
+    pub(super) fn hear(&mut self, event: &Event, progress: &Progress) {
+        match event {
+            Event::Stop { id } => {
+                if let Some(build) = progress.build(*id) {
+                    self.ended = Some(build.drv.clone());
+                }
+            }
+            Event::Line(line) => self.listen(&line.plain(), progress),
+            _ => {}
+        }
+    }
+
+    fn listen(&mut self, said: &str, progress: &Progress) {
+        if let Some(culprit) = Culprit::read(said) {
+            if self.named.len() < KEPT {
+                self.named.push(culprit);
+            }
+        } else if self.unnamed.is_none() && said.starts_with("error:") && !said.contains(".drv'") {
+            // Since 2.30 a build out of time is called by no name. It is one of those that run, or has just ended.
+            let mut about: Vec<_> = progress.running().map(|build| build.drv.clone()).collect();
+            if about.is_empty() {
+                about.extend(self.ended.clone());
+            }
+            self.unnamed = Some((trimmed(headline(said)), about));
+        }
+    }
+
+    /// What made the build of `toplevel` fail, where something was heard of it.
+    pub(super) fn first(self, toplevel: &StorePath) -> Option<Culprit> {
+        if let Some(culprit) = self.named.into_iter().next() {
+            return Some(culprit);
+        }
+        let (message, about) = self.unnamed?;
+        Some(match about.as_slice() {
+            [drv] => Culprit {
+                drv: drv.clone(),
+                message,
+                evidence: Vec::new(),
+            },
+            _ => Culprit {
+                drv: toplevel.clone(),
+                message: format!("what it needs {message}"),
+                evidence: about
+                    .iter()
+                    .map(|drv| format!("was being built: {drv}"))
+                    .collect(),
+            },
+        })
+    }
+}
 
 /// A derivation that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +144,8 @@ fn trimmed(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Culprit;
+    use super::{Culprit, Culprits};
+    use nix_daemon_client::{ActivityId, ActivityKind, Event, Field, Level, Progress, StorePath};
 
     const DRV: &str = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a.drv";
 
@@ -139,5 +205,62 @@ mod tests {
         ] {
             assert_eq!(read(said), None, "{said}");
         }
+    }
+
+    const OTHER: &str = "/nix/store/1123456789abcdfghijklmnpqrsvwxyz-b.drv";
+
+    fn start(id: u64, drv: &str) -> Event {
+        Event::Start {
+            id: ActivityId(id),
+            parent: ActivityId(0),
+            level: Level::Info,
+            kind: ActivityKind::Build,
+            text: "".into(),
+            fields: vec![Field::Text(drv.into()), Field::Text("".into())],
+        }
+    }
+
+    fn stop(id: u64) -> Event {
+        Event::Stop { id: ActivityId(id) }
+    }
+
+    fn line(text: &str) -> Event {
+        Event::Line(text.into())
+    }
+
+    fn first(events: &[Event]) -> Option<(String, String, usize)> {
+        let (mut culprits, mut progress) = (Culprits::default(), Progress::new());
+        for event in events {
+            culprits.hear(event, &progress);
+            progress.apply(event);
+        }
+        let toplevel =
+            StorePath::from_absolute("/nix/store/2123456789abcdfghijklmnpqrsvwxyz-top.drv").unwrap();
+        let culprit = culprits.first(&toplevel)?;
+        Some((
+            culprit.drv.name().to_owned(),
+            culprit.message,
+            culprit.evidence.len(),
+        ))
+    }
+
+    #[test]
+    fn an_error_without_a_name_is_of_what_ran() {
+        let late = || line("error: timed out after 1 seconds\n");
+        let of = |name: &str, message: &str, others| Some((name.to_owned(), message.to_owned(), others));
+        let alone = of("a.drv", "timed out after 1 seconds", 0);
+        assert_eq!(first(&[start(1, DRV), late(), stop(1)]), alone);
+        assert_eq!(first(&[start(1, DRV), stop(1), late()]), alone);
+        assert_eq!(
+            first(&[start(1, DRV), start(2, OTHER), late(), stop(1), stop(2)]),
+            of("top.drv", "what it needs timed out after 1 seconds", 2)
+        );
+        // A name counts for more.
+        let named = line(&format!("error: builder for '{OTHER}' failed with exit code 1"));
+        assert_eq!(
+            first(&[start(1, DRV), late(), named]),
+            of("b.drv", "builder failed with exit code 1", 0)
+        );
+        assert_eq!(first(&[start(1, DRV), line("warning: error: no"), stop(1)]), None);
     }
 }
