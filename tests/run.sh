@@ -7,7 +7,7 @@
 #   fmt        the sources are formatted
 #   clippy     no warning of the compiler or of clippy
 #   unit       unit and property tests, and each crate's tests against the real tools
-#   daemons    the client of the nix-daemon against newer ones, unpacked into a cache (RECONCILE_TEST_CACHE)
+#   daemons    the client and the evaluation against newer Nix, unpacked into a cache (RECONCILE_TEST_CACHE)
 #   e2e        whole passes against real git and a real nix-daemon
 #   systemd    the service on a host with a real systemd: kills, restarts, power cuts (root)
 #   demo       examples/demo.sh

@@ -22,6 +22,23 @@ daemon_of() {
     echo "$place/bin"
 }
 
+# open_to_all FOLDER: prints a folder with the same tools that any user can run. The agent evaluates as somebody else where
+# it is root, and root's own folders are closed to others.
+open_to_all() {
+    if [ "$(id -u)" != 0 ] || setpriv --reuid=65534 --regid=65534 --clear-groups "$1/nix" --version >/dev/null 2>&1; then
+        echo "$1"
+        return
+    fi
+    from=${1%/bin}
+    to=$work/${from##*/}
+    chmod 711 "$work"
+    rm -rf "$to"
+    cp -r "$from" "$to"
+    sed -i "s,$from/,$to/,g" "$to"/bin/*
+    chmod -R a+rX "$to"
+    echo "$to/bin"
+}
+
 unpack_daemon() {
     command -v apt-get && command -v dpkg-deb || { echo "there is no apt here"; return 1; }
     mirror=$(debian_mirror)

@@ -75,17 +75,30 @@ lane_e2e() {
     tests --test e2e --test entry
 }
 
-# The client's live tests once more, each time against another Nix. Debian's own is in the unit lane.
+# Once more against other Nix, each time: the client's live tests, the expression that the agent evaluates, and passes
+# that evaluate, remember and fail to build. Debian's own is in the lanes unit and e2e.
 lane_daemons() {
+    built
+    export RECONCILE_BIN="$debug/reconcile" RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) * 2))}"
     tried=
     for release in trixie sid; do
         folder=$(daemon_of "$release") || { echo "skipped: the Nix of Debian $release cannot be had here"; continue; }
         echo "summary: $("$folder/nix-daemon" --version)"
         PATH=$folder:$PATH tests --test live
+        folder=$(open_to_all "$folder")
+        PATH=$folder:$PATH tests --test entry
+        # shellcheck disable=SC2086 # a list of names
+        PATH=$folder:$PATH tests --test e2e -- $of_evaluation
         tried=1
     done
     [ -n "$tried" ] || skip "no other Nix can be had here"
 }
+
+# Tests of passes whose outcome hangs on what Nix says, or on how it evaluates.
+of_evaluation="evaluator::an_import evaluator::flakes_that evaluator::settings_that
+    evaluate::inputs_that_are_not_locked evaluate::a_throw evaluate::nonsense evaluate::an_evaluation_that_needs
+    evaluate::an_infinite remembered::a_commit_that_leaves remembered::a_flake_that_reads_outside
+    remembered::another_configuration build::a_dependency build::a_download"
 
 # on_a_host SECONDS SCRIPT [ARGUMENT…]: a script that starts a host with a systemd.
 on_a_host() {
