@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -21,6 +22,8 @@ pub(crate) enum Fault {
     CutRequest(usize),
     /// After this many bytes of the daemon's, nothing passes any more, and nobody hangs up.
     Stall(usize),
+    /// After this many bytes of the daemon's, nothing passes for so long; then all goes on.
+    Pause(usize, Duration),
 }
 
 /// A proxy of a daemon's socket.
@@ -86,10 +89,23 @@ async fn carry(
     let (mut from_daemon, mut to_daemon) = daemon.into_split();
     let piece = if fault == Fault::Trickle { 1 } else { 1 << 16 };
     let (asking, telling) = match fault {
-        Fault::None | Fault::Trickle => (None, None),
+        Fault::None | Fault::Trickle | Fault::Pause(..) => (None, None),
         Fault::CutRequest(after) => (Some(after), None),
         Fault::CutAnswer(after) | Fault::Stall(after) => (None, Some(after)),
     };
+    if let Fault::Pause(after, time) = fault {
+        let telling = async {
+            if pass(&mut from_daemon, &mut to_client, piece, Some(after), &counters.1).await {
+                tokio::time::sleep(time).await;
+                pass(&mut from_daemon, &mut to_client, piece, None, &counters.1).await;
+            }
+        };
+        tokio::select! {
+            _ = pass(&mut from_client, &mut to_daemon, piece, None, &counters.0) => {}
+            () = telling => {}
+        }
+        return;
+    }
     let struck = tokio::select! {
         struck = pass(&mut from_client, &mut to_daemon, piece, asking, &counters.0) => struck,
         struck = pass(&mut from_daemon, &mut to_client, piece, telling, &counters.1) => struck,
