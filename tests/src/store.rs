@@ -7,7 +7,17 @@ use crate::wait::wait_for;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// Ends the collector, also where the test fails.
+struct Finish<'a>(&'a AtomicBool);
+
+impl Drop for Finish<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// A private store and the daemon that serves it. The daemon ends with it.
 #[derive(Debug)]
@@ -114,6 +124,36 @@ impl Store {
             .env("NIX_REMOTE", "daemon")
             .args(arguments);
         run(&mut command, Duration::from_secs(120))
+    }
+
+    /// Collects garbage again and again while `work` is done, at least twice; then every root of the agent's holds something.
+    #[track_caller]
+    pub fn collect_beside(&self, work: impl FnOnce()) {
+        let finished = AtomicBool::new(false);
+        let collections = std::thread::scope(|scope| {
+            let finish = Finish(&finished);
+            let collector = scope.spawn(|| {
+                let mut collections = 0;
+                while !finished.load(Ordering::Relaxed) {
+                    self.nix("nix-store", &["--gc"]).ended(0);
+                    collections += 1;
+                }
+                collections
+            });
+            work();
+            drop(finish);
+            collector.join().unwrap()
+        });
+        assert!(collections > 1, "{collections}");
+        self.nix("nix-store", &["--gc"]).ended(0);
+        for root in std::fs::read_dir(self.state().join("gcroots/reconciler")).unwrap() {
+            // Beside them it says whose they are.
+            let Ok(target) = std::fs::read_link(root.unwrap().path()) else {
+                continue;
+            };
+            self.nix("nix-store", &["--check-validity", &target.display().to_string()])
+                .ended(0);
+        }
     }
 
     /// The environment of everything of Nix here, and nothing else.

@@ -13,6 +13,8 @@ struct Stage {
     store: Store,
     cache: Scratch,
     host: Host,
+    /// What the cache keeps its archives in.
+    compression: &'static str,
 }
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -38,6 +40,7 @@ impl Stage {
             store,
             cache,
             host,
+            compression: "none",
         }
     }
 
@@ -62,8 +65,9 @@ impl Stage {
         realise.extend(derivations.lines());
         let built = self.store.nix("nix-store", &realise).ended(0).stdout;
         let mut to = format!(
-            "file://{}?compression=none",
-            self.cache.path().join("cache").display()
+            "file://{}?compression={}",
+            self.cache.path().join("cache").display(),
+            self.compression
         );
         if let Some(key) = key {
             to.push_str(&format!("&secret-key={}", self.cache.path().join(key).display()));
@@ -383,4 +387,113 @@ fn a_generation_that_was_collected_is_fetched_again_with_every_path_named() {
         .says(&format!("  copying path '{first}' from 'file://"))
         .says("was fetched again");
     assert_eq!(stage.host.motd(), "first");
+}
+
+#[test]
+fn a_collector_beside_passes_that_fetch_takes_nothing_that_is_needed() {
+    let mut stage = Stage::new();
+    stage.host.set("policy.keep_generations", "2");
+    // All is published before: the build server's store is not the one that is collected.
+    let commits: Vec<(&str, String)> = ["first", "second", "third", "fourth"]
+        .map(|motd| {
+            stage.fleet.motd("cinnabar", motd);
+            stage.fleet.commit(motd);
+            let published = stage.publish(&["--force"]).ended(0);
+            stage.fill_cache(&published.stdout, Some("secret"));
+            (motd, stage.fleet.commit("publish"))
+        })
+        .into();
+    let Stage {
+        store, fleet, host, ..
+    } = &stage;
+    store.collect_beside(|| {
+        for (motd, commit) in &commits {
+            fleet.git(&["push", "--quiet", "origin", &format!("{commit}:main")]);
+            host.now(0);
+            assert_eq!(host.motd(), *motd);
+        }
+        host.run(&["rollback"]).ended(0);
+        assert_eq!(host.motd(), "third");
+        // The first was collected: it is fetched while the collector runs.
+        host.run(&["rollback", "1"]).ended(0);
+        assert_eq!(host.motd(), "first");
+    });
+}
+
+/// A value of a cache's description of a path.
+fn value<'a>(narinfo: &'a str, key: &str) -> &'a str {
+    let line = narinfo.lines().find_map(|line| line.strip_prefix(key));
+    line.and_then(|rest| rest.strip_prefix(": ")).unwrap_or_default()
+}
+
+/// As people read it, below a MiB.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        _ if bytes * 10 / 1024 < 100 => format!("{}.{} KiB", bytes / 1024, bytes * 10 / 1024 % 10),
+        _ => format!("{} KiB", bytes / 1024),
+    }
+}
+
+#[test]
+fn a_plan_tells_what_is_downloaded_and_what_it_is_unpacked() {
+    let mut stage = Stage::new();
+    stage.compression = "xz";
+    // Something that gets smaller on its way.
+    stage.fleet.write(
+        "machines/cinnabar/root/etc/hosts",
+        &"127.0.0.1 localhost\n".repeat(20_000),
+    );
+    stage.fleet.commit("many lines");
+    let published = stage.publish(&[]).ended(0);
+    stage.fill_cache(&published.stdout, Some("secret"));
+    stage.fleet.publish("publish");
+
+    let plan = stage.host.run(&["plan", "--no-build", "--json"]).ended(0).json();
+    let cost = &plan["change"]["cost"];
+    // The same from what the cache says of the closure.
+    let toplevel = plan["change"]["to"]["toplevel"].as_str().unwrap();
+    let mut open = vec![toplevel.rsplit('/').next().unwrap().to_owned()];
+    let mut seen = std::collections::BTreeSet::new();
+    let (mut download, mut unpack) = (0, 0);
+    while let Some(path) = open.pop() {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let file = stage.cache.path().join(format!("cache/{}.narinfo", &path[..32]));
+        let narinfo = std::fs::read_to_string(file).unwrap();
+        download += value(&narinfo, "FileSize").parse::<u64>().unwrap();
+        unpack += value(&narinfo, "NarSize").parse::<u64>().unwrap();
+        open.extend(
+            value(&narinfo, "References")
+                .split_whitespace()
+                .map(str::to_owned),
+        );
+    }
+    assert!(
+        download < unpack / 2 && unpack > 400_000,
+        "{download} of {unpack}"
+    );
+    assert_eq!(
+        (
+            &cost["download"],
+            &cost["unpack"],
+            cost["fetch"].as_array().map(Vec::len)
+        ),
+        (&download.into(), &unpack.into(), Some(seen.len())),
+        "{plan:#}"
+    );
+    let told = format!(
+        "fetch    {} paths, {} to download, {} unpacked\n",
+        seen.len(),
+        size(download),
+        size(unpack)
+    );
+    stage.host.run(&["plan", "--no-build"]).ended(0).says(&told);
+
+    // Once it is there, there is nothing left to fetch.
+    stage.host.now(0);
+    let plan = stage.host.run(&["plan", "--json"]).ended(0).json();
+    let cost = &plan["change"]["cost"];
+    assert!(cost.is_null() || cost["download"] == 0, "{plan:#}");
 }

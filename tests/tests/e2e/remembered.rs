@@ -2,7 +2,6 @@
 
 use crate::refusal::Stage;
 use reconciler_tests::{Entry, Fleet, Host, Store};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The evaluations and questions to `nix` so far.
 fn nix(host: &Host) -> usize {
@@ -215,29 +214,10 @@ fn a_flake_that_reads_outside_its_folder_gets_the_whole_repository() {
     }
 }
 
-/// Ends the collector, also where the test fails.
-struct Finish<'a>(&'a AtomicBool);
-
-impl Drop for Finish<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 #[test]
 fn a_collector_beside_passes_takes_nothing_that_is_needed() {
     let Stage { store, fleet, host } = Stage::new();
-    let finished = AtomicBool::new(false);
-    let collections = std::thread::scope(|scope| {
-        let finish = Finish(&finished);
-        let collector = scope.spawn(|| {
-            let mut collections = 0;
-            while !finished.load(Ordering::Relaxed) {
-                store.nix("nix-store", &["--gc"]).ended(0);
-                collections += 1;
-            }
-            collections
-        });
+    store.collect_beside(|| {
         for number in 2..=6 {
             let text = format!("number {number}");
             fleet.motd("cinnabar", &text);
@@ -249,19 +229,5 @@ fn a_collector_beside_passes_takes_nothing_that_is_needed() {
         assert_eq!(host.motd(), "number 5");
         host.run(&["rollback", "1"]).ended(0);
         assert_eq!(host.motd(), "first");
-        drop(finish);
-        collector.join().unwrap()
     });
-    assert!(collections > 1, "{collections}");
-    store.nix("nix-store", &["--gc"]).ended(0);
-    let roots = store.state().join("gcroots/reconciler");
-    for root in std::fs::read_dir(roots).unwrap() {
-        // Beside them it says whose they are.
-        let Ok(target) = std::fs::read_link(root.unwrap().path()) else {
-            continue;
-        };
-        store
-            .nix("nix-store", &["--check-validity", &target.display().to_string()])
-            .ended(0);
-    }
 }
