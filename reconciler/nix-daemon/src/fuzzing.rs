@@ -6,6 +6,7 @@ use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -126,14 +127,12 @@ fn block_on<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 /// The first two turns are the greeting. They are one here, as the client says most of its own part at once.
-async fn connect(turns: Vec<Vec<u8>>) -> Result<Client, ConnectError> {
+async fn connect(turns: Vec<Vec<u8>>, script: Arc<Mutex<Script>>) -> Result<Client, ConnectError> {
     let mut turns = VecDeque::from(turns);
     let greeting = turns.drain(..turns.len().min(2)).collect::<Vec<_>>().concat();
     turns.push_front(greeting);
-    let daemon = Daemon(Arc::new(Mutex::new(Script {
-        turns,
-        ..Script::default()
-    })));
+    script.lock().unwrap_or_else(PoisonError::into_inner).turns = turns;
+    let daemon = Daemon(script);
     Client::greet(
         Box::new(daemon.clone()),
         Box::new(daemon),
@@ -161,14 +160,16 @@ fn greeting(minor: u16) -> [Vec<u8>; 2] {
 }
 
 /// Decodes what a daemon says while it works, as far as it makes sense.
+///
+/// `None` where it hangs: all that there is was read, and neither an end nor an error was told.
 #[must_use]
-pub fn messages(bytes: &[u8]) -> Progress {
+pub fn messages(bytes: &[u8]) -> Option<Progress> {
     let mut progress = Progress::new();
-    let _ = block_on(async {
+    block_on(async {
         let mut reader = Reader::new(Box::new(io::Cursor::new(bytes.to_vec())));
         let _ = message::drain(&mut reader, &mut progress).await;
-    });
-    progress
+    })?;
+    Some(progress)
 }
 
 /// Copies an archive off the wire; what was copied, if it was one.
@@ -206,7 +207,7 @@ pub fn reply(operation: u8, minor: u16, bytes: &[u8]) -> Ending {
         turns.push(Vec::new());
     }
     let ended = block_on(async {
-        let mut client = connect(turns).await.ok()?;
+        let mut client = connect(turns, Arc::default()).await.ok()?;
         let ended = ask(&mut client, operation).await;
         let open = client.is_open();
         Some(match ended {
@@ -221,23 +222,51 @@ pub fn reply(operation: u8, minor: u16, bytes: &[u8]) -> Ending {
     ended.flatten().unwrap_or(Ending::Silence)
 }
 
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// Every operation was answered, or the connection was closed.
+    Closed,
+    /// The daemon went silent between two messages of an operation that may take any time, with words left that it
+    /// says once it is asked something: it is waited for, as it should be.
+    Working,
+    /// Nothing that could be waited for was left, and no error was told.
+    Hang,
+}
+
 /// Greets and asks for one operation after the other, until the connection is closed.
-pub fn session(turns: Vec<Vec<u8>>) {
-    let _ = block_on(async {
-        let Ok(mut client) = connect(turns).await else {
+#[must_use]
+pub fn session(turns: Vec<Vec<u8>>) -> SessionEnd {
+    let script = Arc::new(Mutex::new(Script::default()));
+    let endless = AtomicBool::new(false);
+    let ended = block_on(async {
+        let Ok(mut client) = connect(turns, Arc::clone(&script)).await else {
             return;
         };
         for operation in 0..OPERATIONS {
+            endless.store(ENDLESS.contains(&operation), Ordering::Relaxed);
             let _ = ask(&mut client, operation).await;
             if !client.is_open() {
                 return;
             }
         }
     });
+    let left = !script
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .turns
+        .is_empty();
+    match ended {
+        Some(()) => SessionEnd::Closed,
+        None if left && endless.load(Ordering::Relaxed) => SessionEnd::Working,
+        None => SessionEnd::Hang,
+    }
 }
 
 /// How many operations [`ask`] tells apart.
 const OPERATIONS: u8 = 16;
+/// Those that a daemon may take any time for: what has to do with garbage, a look at the whole store, a build.
+const ENDLESS: [u8; 4] = [8, 10, 11, 12];
 
 async fn ask(client: &mut Client, operation: u8) -> Result<(), Error> {
     let (Ok(path), Ok(drv)) = (PATH.parse::<StorePath>(), DRV.parse::<StorePath>()) else {

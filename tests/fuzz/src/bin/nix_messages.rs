@@ -4,7 +4,7 @@
 use nix_daemon_client::fuzzing;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let progress = fuzzing::messages(bytes);
+    let progress = fuzzing::messages(bytes).expect("it ends, well or not");
     let _ = (
         progress.builds(),
         progress.copies(),
