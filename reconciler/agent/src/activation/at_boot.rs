@@ -31,16 +31,17 @@ impl AtBoot {
         place.is_ok_and(|place| place.starts_with(folder))
     }
 
-    /// Has the next boot start it, this long after it. It is started again if anything but its own end ends it.
+    /// Has the next boot start it, this long after it, if a file that it `needs` is there then. It is started again if
+    /// anything but its own end ends it.
     pub fn write(
         &self,
         description: &str,
         unit: &Invocation,
         after: Duration,
-        log: &Utf8Path,
+        (needs, log): (&Utf8Path, &Utf8Path),
     ) -> Result<(), DurableError> {
         let [service, timer, wanted] = self.files();
-        let text = service_text(description, unit, log);
+        let text = service_text(description, unit, (needs, log));
         durable::replace(&service, text.as_bytes(), 0o644, Lasting::Power)?;
         let text = timer_text(description, after);
         durable::replace(&timer, text.as_bytes(), 0o644, Lasting::Power)?;
@@ -87,7 +88,7 @@ fn timer_text(description: &str, after: Duration) -> String {
 }
 
 /// See systemd.unit(5) and systemd.service(5).
-fn service_text(description: &str, unit: &Invocation, log: &Utf8Path) -> String {
+fn service_text(description: &str, unit: &Invocation, (needs, log): (&Utf8Path, &Utf8Path)) -> String {
     let command = std::iter::once(unit.program.as_str()).chain(unit.arguments.iter().map(String::as_str));
     let command: Vec<String> = command
         .map(|argument| word(&argument.replace('$', "$$")))
@@ -96,10 +97,13 @@ fn service_text(description: &str, unit: &Invocation, log: &Utf8Path) -> String 
     let environment: String = environment
         .map(|(name, value)| format!("Environment={}\n", word(&format!("{name}={value}"))))
         .collect();
+    let mounted = [needs, &unit.program].map(|path| word(path.as_str())).join(" ");
     format!(
         "[Unit]\n\
          Description={}\n\
          After=local-fs.target nix-daemon.socket\n\
+         RequiresMountsFor={mounted}\n\
+         ConditionPathExists={}\n\
          StartLimitIntervalSec=0\n\
          \n\
          [Service]\n\
@@ -113,6 +117,7 @@ fn service_text(description: &str, unit: &Invocation, log: &Utf8Path) -> String 
          StandardOutput=append:{}\n\
          StandardError=inherit\n",
         literal(description),
+        literal(needs.as_str()),
         command.join(" "),
         literal(log.as_str()),
     )
@@ -147,7 +152,12 @@ mod tests {
         let at_boot = AtBoot::named(root, "deadman-var/lib/übung");
         let minute = Duration::from_secs(60);
         at_boot
-            .write("100 % sure", &unit, minute, "/var/log 1".into())
+            .write(
+                "100 % sure",
+                &unit,
+                minute,
+                ("/var/lib/c".into(), "/var/log 1".into()),
+            )
             .unwrap();
         let folder = root.join("etc/systemd/system");
         let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
@@ -157,6 +167,8 @@ mod tests {
             r#"ExecStart="/nix/store/x y/bin/reconcile" "--config" "50%%$$HOME\"\\""#,
             r#"Environment="PATH=/a b:/c""#,
             "StandardOutput=append:/var/log 1",
+            "ConditionPathExists=/var/lib/c",
+            r#"RequiresMountsFor="/var/lib/c" "/nix/store/x y/bin/reconcile""#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

@@ -94,7 +94,7 @@ pub(super) async fn arm(
         environment: vec![("PATH".to_owned(), path)],
         unit: unit(id),
     };
-    if let Some(at_boot) = at_boot(world).filter(|_| Surface::of(intent.class).boots_what_it_left()) {
+    if let Some(at_boot) = at_boot(world, id).filter(|_| Surface::of(intent.class).boots_what_it_left()) {
         let after_a_boot = Invocation {
             // That clock begins with the boot.
             arguments: arguments(limit),
@@ -104,18 +104,20 @@ pub(super) async fn arm(
         let what = format!("Undoes transaction {id} of the agent, if nobody confirms it after this boot");
         // An agent that works has as long as ever.
         let log = Launcher::deadman_log(&folder);
-        if let Err(error) = at_boot.write(&what, &after_a_boot, limit, &log) {
+        if let Err(error) = at_boot.write(&what, &after_a_boot, limit, (&config, &log)) {
             tracing::warn!("no deadman would outlive a power cut: {}", chain(&error));
         }
     }
     Ok(world.launcher(limit).arm(&folder, &deadman).await?)
 }
 
-/// What does the same after a power cut, where no boot loader boots what ran before. One for each agent of a host; none
-/// where systemd does not run the host, or has its units from the store alone.
-fn at_boot(world: &World) -> Option<AtBoot> {
+/// What does the same after a power cut, where no boot loader boots what ran before. One for each transaction of each
+/// agent of a host, since a timer that was loaded goes on when its files are gone; none where systemd does not run the host,
+/// or has its units from the store alone.
+fn at_boot(world: &World, id: i64) -> Option<AtBoot> {
     let paths = &world.settings.paths;
-    let name = format!("reconciler-deadman{}", paths.state.as_str().replace('/', "-"));
+    let state = paths.state.as_str().replace('/', "-");
+    let name = format!("reconciler-deadman{state}-{id}");
     host::supervisor(&paths.root)
         .restarts_units()
         .then(|| AtBoot::named(&paths.root, &name))
@@ -125,8 +127,8 @@ fn at_boot(world: &World) -> Option<AtBoot> {
 /// Disarms it: the transaction has ended.
 pub(super) async fn disarm(world: &World, id: i64) {
     let folder = world.transaction_folder(id);
-    if let Some(Err(error)) = at_boot(world).map(|unit| unit.remove()) {
-        // After a boot it finds nothing to undo.
+    if let Some(Err(error)) = at_boot(world, id).map(|unit| unit.remove()) {
+        // When its time comes it finds nothing to undo.
         tracing::warn!("{}", chain(&error));
     }
     if is_itself(world, &folder) {

@@ -77,7 +77,16 @@ pub(super) async fn undo(
     about.is(&intent.revision, &intent.subject);
     let tools = world.tools()?;
     let policy = policy_at(world, &intent.revision, &intent.tags, report)?;
-    let state = take(world, &record, Event::Unconfirmed(limit))?;
+    let mut state = take(world, &record, Event::Unconfirmed(limit))?;
+    if record.boot_id != world.boot_id && !state.is_end() {
+        // It was armed for after a boot, which may have undone any part of the way back.
+        let undone = TransactionRecord {
+            state,
+            ..record.clone()
+        };
+        state = take(world, &undone, restarted(world, &record))?;
+        world.journal.move_transaction(id, &world.boot_id)?;
+    }
     // On the way forth it may still run; what runs on the way back is waited for.
     if state != record.state
         && let Effect::Activate {

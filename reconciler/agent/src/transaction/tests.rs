@@ -336,7 +336,7 @@ proptest! {
         fault in prop::option::of(prop::sample::select(FAULTS.to_vec())),
         class in prop::sample::select(vec![Class::Nixos, Class::Custom]),
         crashes in prop::collection::vec((0_u8..14, any::<bool>(), any::<bool>()), 0..4),
-        deadman in prop::option::of(0_u8..14),
+        deadman in prop::option::of((0_u8..14, any::<bool>())),
         restarted_by_activation in any::<bool>(),
         reboots in any::<bool>(),
     ) {
@@ -355,8 +355,16 @@ proptest! {
             if ended(&state) {
                 break;
             }
-            if deadman.is_some_and(|at| u32::from(at) == turn) {
+            if let Some((_, after_a_boot)) = deadman.filter(|(at, _)| u32::from(*at) == turn) {
+                // Where no boot loader goes back, it is armed for after a boot as well.
+                let after_a_boot = after_a_boot && class == Class::Custom;
+                if after_a_boot {
+                    host.reboot(class);
+                }
                 state = step(state, Event::Unconfirmed(9), &intent).unwrap();
+                if after_a_boot && !ended(&state) {
+                    state = step(state, Event::Restarted(Restart::OtherBoot), &intent).unwrap();
+                }
                 prop_assert!(!matches!(effect(&state, &intent), Effect::Begin | Effect::Probe), "{:?}", state);
                 continue;
             }
