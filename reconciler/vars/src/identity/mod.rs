@@ -17,6 +17,8 @@ pub(crate) use hybrid::HybridRecipient;
 pub use identities::Identities;
 pub use info::{IdentityInfo, IdentityKind, IdentitySource};
 pub(crate) use plugin::PluginRecipient;
+#[cfg(feature = "fuzzing")]
+pub(crate) use plugin::fuzzing;
 pub use plugin::{PluginProblem, Plugins};
 pub use problem::{IdentityProblem, IdentityWarning};
 pub use ssh::{SshConversionError, ssh_public_key_to_recipient};

@@ -237,10 +237,14 @@ fn text(path: &Path) -> Result<String, AccountsError> {
     }
 }
 
-/// Both files have the name first and the number third, between colons (passwd(5), group(5)).
 fn read(path: &Path) -> Result<HashMap<String, u32>, AccountsError> {
+    Ok(numbers(&text(path)?))
+}
+
+/// Both files have the name first and the number third, between colons (passwd(5), group(5)).
+pub(crate) fn numbers(text: &str) -> HashMap<String, u32> {
     let mut accounts = HashMap::new();
-    for line in text(path)?.lines() {
+    for line in text.lines() {
         let mut fields = line.split(':');
         let (name, number) = (fields.next(), fields.nth(1).and_then(number));
         if let (Some(name), Some(number)) = (name, number) {
@@ -250,5 +254,5 @@ fn read(path: &Path) -> Result<HashMap<String, u32>, AccountsError> {
     }
     // Root is root wherever the databases are not there yet, as in an installer.
     accounts.entry("root".to_owned()).or_insert(0);
-    Ok(accounts)
+    accounts
 }

@@ -25,6 +25,8 @@ pub(crate) use folder::{Folder, Ownership};
 pub(crate) use plan::Planned;
 pub(crate) use stage::write_generation;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use accounts::numbers;
 pub use accounts::{AccountKind, AccountNames, Accounts, AccountsError, UnknownAccounts};
 pub use backing::{Backing, BackingError, Filesystem};
 pub use change::{Change, ChangeKind};

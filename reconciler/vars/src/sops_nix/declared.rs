@@ -121,6 +121,17 @@ impl DeclaredAccounts {
         AccountNames { users, groups }
     }
 
+    /// What a text declares, whichever it is.
+    #[cfg(feature = "fuzzing")]
+    pub(super) fn of_text(text: &str) -> AccountNames {
+        let mut accounts = Self::default();
+        accounts.document(Some(text), Maker::Script);
+        accounts.document(Some(text), Maker::Userborn);
+        accounts.darwin(text);
+        accounts.sysusers(text);
+        accounts.names
+    }
+
     fn document(&mut self, text: Option<&str>, maker: Maker) {
         let Some(document) = text.and_then(|text| serde_json::from_str::<Document>(text).ok()) else {
             return;
@@ -144,6 +155,9 @@ impl DeclaredAccounts {
                 continue;
             };
             let name = name.trim_matches('"').to_owned();
+            if name.is_empty() {
+                continue;
+            }
             match kind.trim_end_matches('!') {
                 "u" => {
                     self.was_found = true;

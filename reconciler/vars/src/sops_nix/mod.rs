@@ -10,6 +10,8 @@ mod check;
 mod declared;
 mod discover;
 mod finding;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod install;
 mod link;
 mod manifest;

@@ -7,19 +7,20 @@ use base64::prelude::BASE64_STANDARD_NO_PAD;
 use zeroize::Zeroizing;
 
 use super::problem::{PluginProblem, words};
-use super::process::{Process, Silence};
+use super::process::{Peer, Silence};
+use crate::wiped::Wiped;
 
 /// Columns of a stanza's body; a shorter line ends it.
 const COLUMNS: usize = 64;
 
 /// Asks a plugin that just started for the key of a file.
 pub(super) fn unwrap(
-    process: &mut Process,
+    process: &mut dyn Peer,
     identity: &str,
     stanzas: &[Stanza],
     limit: std::time::Duration,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, PluginProblem> {
-    let mut opening = Zeroizing::new(Vec::with_capacity(4096));
+    let mut opening = Wiped::new();
     put(&mut opening, &["add-identity", identity], &[]);
     for stanza in stanzas {
         let words: Vec<&str> = ["recipient-stanza", "0", stanza.tag.as_str()]
@@ -29,7 +30,7 @@ pub(super) fn unwrap(
         put(&mut opening, &words, &stanza.body);
     }
     put(&mut opening, &["done"], &[]);
-    let heard = hear(process, opening, Wanted::Key, limit)?;
+    let heard = hear(process, opening.into_bytes(), Wanted::Key, limit)?;
     match heard.key {
         Some(key) => Ok(Some(key)),
         None => heard.reason().map_or(Ok(None), Err),
@@ -39,17 +40,17 @@ pub(super) fn unwrap(
 /// Has a plugin that just started seal the key of a file: the stanzas, and the labels that say with which others
 /// they may stand.
 pub(super) fn wrap(
-    process: &mut Process,
+    process: &mut dyn Peer,
     recipient: &str,
     key: &FileKey,
     limit: std::time::Duration,
 ) -> Result<(Vec<Stanza>, Vec<String>), PluginProblem> {
-    let mut opening = Zeroizing::new(Vec::with_capacity(recipient.len().saturating_add(4096)));
+    let mut opening = Wiped::new();
     put(&mut opening, &["add-recipient", recipient], &[]);
     put(&mut opening, &["wrap-file-key"], key.expose_secret());
     put(&mut opening, &["extension-labels"], &[]);
     put(&mut opening, &["done"], &[]);
-    let heard = hear(process, opening, Wanted::Stanzas, limit)?;
+    let heard = hear(process, opening.into_bytes(), Wanted::Stanzas, limit)?;
     if let Some(problem) = heard.reason() {
         return Err(problem);
     }
@@ -60,7 +61,7 @@ pub(super) fn wrap(
 }
 
 fn hear(
-    process: &mut Process,
+    process: &mut dyn Peer,
     opening: Zeroizing<Vec<u8>>,
     wanted: Wanted,
     limit: std::time::Duration,
@@ -121,7 +122,7 @@ impl Heard {
 }
 
 fn talk(
-    process: &mut Process,
+    process: &mut dyn Peer,
     opening: Zeroizing<Vec<u8>>,
     wanted: Wanted,
     heard: &mut Heard,
@@ -169,20 +170,23 @@ fn talk(
             }
             _ => "unsupported",
         };
-        let mut reply = Zeroizing::new(Vec::new());
+        let mut reply = Wiped::new();
         put(&mut reply, &[answer], &[]);
-        process.say(reply)?;
+        process.say(reply.into_bytes())?;
     }
 }
 
 /// Writes a stanza: `-> `, its words, and its body in lines of 64 columns, the last of which is shorter.
-fn put(text: &mut Vec<u8>, words: &[&str], body: &[u8]) {
-    text.extend_from_slice(b"-> ");
-    text.extend_from_slice(words.join(" ").as_bytes());
+fn put(text: &mut Wiped, words: &[&str], body: &[u8]) {
+    text.extend(b"->");
+    for word in words {
+        text.push(b' ');
+        text.extend(word.as_bytes());
+    }
     text.push(b'\n');
     let encoded = Zeroizing::new(BASE64_STANDARD_NO_PAD.encode(body));
     for line in encoded.as_bytes().chunks(COLUMNS) {
-        text.extend_from_slice(line);
+        text.extend(line);
         text.push(b'\n');
     }
     if encoded.len().is_multiple_of(COLUMNS) {
@@ -197,7 +201,7 @@ struct Command {
 
 impl Command {
     /// The next stanza; `None` if what comes is none.
-    fn read(process: &mut Process) -> Result<Option<Self>, Silence> {
+    fn read(process: &mut dyn Peer) -> Result<Option<Self>, Silence> {
         let head = process.line()?;
         let Some(words) = head
             .strip_prefix(b"-> ")
@@ -205,6 +209,11 @@ impl Command {
         else {
             return Ok(None);
         };
+        // As in the header of a file, where some of them end.
+        let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic());
+        if !words.split(' ').all(is_word) {
+            return Ok(None);
+        }
         let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
         let mut body = Zeroizing::new(Vec::new());
         loop {

@@ -5,6 +5,8 @@
 
 mod conversation;
 mod folders;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod identity;
 mod problem;
 mod process;

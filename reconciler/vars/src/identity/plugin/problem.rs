@@ -87,11 +87,12 @@ pub(super) fn words(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut words = Vec::new();
     for word in text.split_whitespace() {
+        let word: String = word.chars().filter(|character| !character.is_control()).collect();
         let upper = word.to_ascii_uppercase();
         if upper.contains("AGE-SECRET-KEY-") || (upper.contains("AGE-PLUGIN-") && upper.contains("-1")) {
             words.push("[redacted]".to_owned());
         } else {
-            words.push(word.chars().filter(|character| !character.is_control()).collect());
+            words.push(word);
         }
     }
     words.join(" ").chars().take(LONGEST).collect()
@@ -106,6 +107,7 @@ mod tests {
         for (said, told) in [
             (&b"touch  the\nkey\x1b[31m"[..], "touch the key[31m"),
             (b"bad AGE-SECRET-KEY-1QQQ.", "bad [redacted]"),
+            (b"bad AGE-SECRET-\x01KEY-1QQQ.", "bad [redacted]"),
             (
                 b"no age-plugin-tpm-1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq here",
                 "no [redacted] here",

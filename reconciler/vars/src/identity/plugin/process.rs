@@ -41,6 +41,15 @@ pub(super) enum Silence {
     Broken(io::Error),
 }
 
+/// Whoever speaks the plugin protocol.
+pub(super) trait Peer {
+    /// Its next line, without the newline.
+    fn line(&mut self) -> Result<Zeroizing<Vec<u8>>, Silence>;
+
+    /// Is told something.
+    fn say(&mut self, text: Zeroizing<Vec<u8>>) -> Result<(), Silence>;
+}
+
 impl Process {
     /// Starts it for one of the protocol's two conversations, `identity-v1` or `recipient-v1`.
     pub(super) fn start(program: &Path, role: &str, search_path: &str, limit: Duration) -> io::Result<Self> {
@@ -88,8 +97,20 @@ impl Process {
         })
     }
 
-    /// Its next line, without the newline.
-    pub(super) fn line(&mut self) -> Result<Zeroizing<Vec<u8>>, Silence> {
+    /// Lets it leave by itself: it may have a token to give back.
+    pub(super) fn farewell(mut self) {
+        self.input = None;
+        let until = Instant::now() + FAREWELL;
+        // The end of its output is the end of it, or of all that is of interest.
+        while let Ok(Ok(_)) = self
+            .output
+            .recv_timeout(until.saturating_duration_since(Instant::now()))
+        {}
+    }
+}
+
+impl Peer for Process {
+    fn line(&mut self) -> Result<Zeroizing<Vec<u8>>, Silence> {
         loop {
             if let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
                 let rest = Zeroizing::new(self.pending.split_off(end.saturating_add(1)));
@@ -117,9 +138,9 @@ impl Process {
         }
     }
 
-    /// Says something. A plugin that reads nothing can hold this up only until its pipe is full, so everything
+    /// A plugin that reads nothing can hold this up only until its pipe is full, so everything
     /// is handed to a thread that ends with it.
-    pub(super) fn say(&mut self, text: Zeroizing<Vec<u8>>) -> Result<(), Silence> {
+    fn say(&mut self, text: Zeroizing<Vec<u8>>) -> Result<(), Silence> {
         let Some(mut input) = self.input.take() else {
             return Err(Silence::Ended);
         };
@@ -138,17 +159,6 @@ impl Process {
             Ok(Err(error)) => Err(Silence::Broken(error)),
             Err(_) => Err(Silence::TooLate),
         }
-    }
-
-    /// Lets it leave by itself: it may have a token to give back.
-    pub(super) fn farewell(mut self) {
-        self.input = None;
-        let until = Instant::now() + FAREWELL;
-        // The end of its output is the end of it, or of all that is of interest.
-        while let Ok(Ok(_)) = self
-            .output
-            .recv_timeout(until.saturating_duration_since(Instant::now()))
-        {}
     }
 }
 
