@@ -29,8 +29,10 @@ pub struct Openings {
 /// The keys that secrets are opened with.
 pub(super) struct Keys<'a> {
     given: &'a Identities,
-    /// The machines' own, as far as the given ones open them.
-    machines: BTreeMap<String, Identities>,
+    /// The machines' own, as far as the given ones open them: those for sops.
+    sops: BTreeMap<String, Identities>,
+    /// And those of clan's age store, which may be others: a fleet goes from the one to the other.
+    age: BTreeMap<String, Identities>,
 }
 
 impl<'a> Keys<'a> {
@@ -41,9 +43,13 @@ impl<'a> Keys<'a> {
         given: &'a Identities,
         findings: &mut Vec<Finding>,
     ) -> Result<Self, TreeError> {
-        let mut machines = BTreeMap::new();
+        let mut keys = Self {
+            given,
+            sops: BTreeMap::new(),
+            age: BTreeMap::new(),
+        };
         if given.is_empty() {
-            return Ok(Self { given, machines });
+            return Ok(keys);
         }
         let sops = book.machines().map(|machine| {
             let holder = Holder {
@@ -51,13 +57,14 @@ impl<'a> Keys<'a> {
                 name: machine.to_owned(),
             };
             let public = book.keys(&holder).to_vec();
-            (machine, format!("sops/secrets/{machine}-age.key/secret"), public)
+            let path = format!("sops/secrets/{machine}-age.key/secret");
+            (Store::Sops, machine, path, public)
         });
         let age = book.age_store().iter().map(|(machine, key)| {
             let path = format!("{AGE_KEYS}/{machine}/key.age");
-            (machine.as_str(), path, vec![key.clone()])
+            (Store::Age, machine.as_str(), path, vec![key.clone()])
         });
-        for (machine, path, public) in sops.chain(age) {
+        for (store, machine, path, public) in sops.chain(age) {
             let bytes = match tree.read(&path) {
                 Ok(Some(bytes)) => bytes,
                 Ok(None) | Err(TreeError::NotAFile { .. }) => continue,
@@ -77,9 +84,13 @@ impl<'a> Keys<'a> {
                 };
                 findings.push(Finding::new(path, [machine], defect));
             }
+            let machines = match store {
+                Store::Sops => &mut keys.sops,
+                Store::Age => &mut keys.age,
+            };
             machines.insert(machine.to_owned(), identities);
         }
-        Ok(Self { given, machines })
+        Ok(keys)
     }
 
     /// Opens the secrets of both stores.
@@ -139,12 +150,9 @@ impl<'a> Keys<'a> {
                         findings.push(known.finding(&known.secret.path, Defect::OpensUnlisted { who }));
                     }
                 }
-                // Who has one of several shares is told without any key.
-                Err(
-                    SopsError::NotEncryptedToThisMachine { .. }
-                    | SopsError::NoAgeRecipient { .. }
-                    | SopsError::KeyGroups { .. },
-                ) => {}
+                Err(SopsError::NotEncryptedToThisMachine { .. } | SopsError::NoAgeRecipient { .. }) => {}
+                // Who is in too few of the groups is told without any key.
+                Err(SopsError::KeyGroups { .. }) if !has_enough(known, identities) => {}
                 // The same for every key: it is told once.
                 Err(problem) => {
                     if told.insert(problem.to_string()) {
@@ -163,7 +171,7 @@ impl<'a> Keys<'a> {
         for (holder, linked) in &known.readers {
             let keys = book.keys(holder);
             let machine = (holder.kind == ReaderKind::Machine)
-                .then(|| self.machine(&holder.name, keys))
+                .then(|| self.machine(&self.sops, &holder.name, keys))
                 .flatten();
             let Some(identities) = machine else { continue };
             match decrypt_file(bytes, identities) {
@@ -213,6 +221,8 @@ impl<'a> Keys<'a> {
                     found(None, Defect::NotSealed { key: key.clone() });
                 }
             }
+            // Whose plugin fails says nothing of the file.
+            Err(SopsError::Plugin { .. }) => {}
             // The same for every key: it is told once.
             Err(problem) => {
                 let who = "those who may read it".to_owned();
@@ -225,7 +235,7 @@ impl<'a> Keys<'a> {
             }
         }
         for (machine, key) in book.age_store() {
-            let Some(identities) = self.machine(machine, std::slice::from_ref(key)) else {
+            let Some(identities) = self.machine(&self.age, machine, std::slice::from_ref(key)) else {
                 continue;
             };
             let reads = match (noted, &secret.scope) {
@@ -239,7 +249,7 @@ impl<'a> Keys<'a> {
                 (Ok(_), false) => {
                     is_open = true;
                     // Of several keys that were given it may be another one that opens it.
-                    if self.machines.contains_key(machine) {
+                    if self.age.contains_key(machine) {
                         let who = machine_of(machine).to_string();
                         found(Some(machine), Defect::OpensUnlisted { who });
                     }
@@ -252,7 +262,8 @@ impl<'a> Keys<'a> {
                     };
                     found(Some(machine), defect);
                 }
-                (Err(SopsError::NotEncryptedToThisMachine { .. }), false) => {}
+                (Err(SopsError::NotEncryptedToThisMachine { .. }), false)
+                | (Err(SopsError::Plugin { .. }), _) => {}
                 (Err(problem), _) => {
                     let who = machine_of(machine).to_string();
                     found(Some(machine), Defect::DoesNotOpen { who, problem });
@@ -264,11 +275,14 @@ impl<'a> Keys<'a> {
     }
 
     /// The private key of a machine: the one that the fleet keeps, or a given one that is that machine's.
-    fn machine(&self, name: &str, public: &[PublicKey]) -> Option<&Identities> {
+    fn machine<'k>(
+        &'k self,
+        kept: &'k BTreeMap<String, Identities>,
+        name: &str,
+        public: &[PublicKey],
+    ) -> Option<&'k Identities> {
         let is_given = || public.iter().any(|key| is_of(key, self.given));
-        self.machines
-            .get(name)
-            .or_else(|| is_given().then_some(self.given))
+        kept.get(name).or_else(|| is_given().then_some(self.given))
     }
 
     /// The keys that a secret is tried with: all that were given at once, and those of each machine that is to read it.
@@ -279,7 +293,7 @@ impl<'a> Keys<'a> {
             .keys()
             .filter(|holder| holder.kind == ReaderKind::Machine)
         {
-            if let Some(identities) = self.machines.get(&holder.name) {
+            if let Some(identities) = self.sops.get(&holder.name) {
                 tried.push((holder.to_string(), identities));
             }
         }
@@ -296,6 +310,22 @@ impl Openings {
         };
         *counter = counter.saturating_add(1);
     }
+}
+
+/// Which of clan's stores a machine's key is for.
+enum Store {
+    Sops,
+    Age,
+}
+
+/// Whether these are named in as many key groups as open a file.
+fn has_enough(known: &Known, identities: &Identities) -> bool {
+    let own = identities.recipients().iter().map(|info| info.recipient.as_str());
+    let shares = known
+        .inspection
+        .as_ref()
+        .and_then(|inspection| inspection.shares(own));
+    shares.is_some_and(crate::sops::Shares::open)
 }
 
 /// Whose key was given: the fleet's own word for it, or the key itself.

@@ -91,7 +91,7 @@ rules! {
         "Whoever has the disk of that machine can open it. Take the machine out, then change the value.";
     NoLinks, "no-links", Warning, "Nothing says who may read a secret",
         "There are no links beside the file, or no list of recipients in clan's age store, so that its recipients cannot be checked, nor a re-encryption made.";
-    PlainAge, "plain-age", Warning, "A plain age file lies where sops keeps its secrets",
+    PlainAge, "plain-age", Note, "A plain age file lies where sops keeps its secrets",
         "It does not say whom it is encrypted to, so that this cannot be checked without a key, and neither sops nor clan reads it.";
     DanglingLink, "dangling-link", Warning, "A link leads to nobody",
         "The machine, person or group that the link names is gone. clan passes over it in silence.";
