@@ -15,6 +15,7 @@ use reconciler_vars::sops_nix::{
     prepare,
 };
 use reconciler_vars::{AccountNames, Accounts, Identities, IdentityProblem, IdentitySource};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Opens all of them, or names what would not be installed. `place` is where the agent installs secrets of its own, if it
@@ -38,6 +39,7 @@ pub(super) fn open(
     let accounts = Accounts::system(root)?.without(removed);
     let (mut number, mut findings) = (0_usize, Vec::new());
     let mut unusable: Vec<IdentityProblem> = Vec::new();
+    let (mut seen, mut told) = (BTreeSet::new(), BTreeSet::new());
     for installation in &found {
         let manifest = Manifest::read(&installation.manifest).map_err(PassError::Manifest)?;
         let theirs = world.settings.paths.host(&manifest.symlink_path);
@@ -45,10 +47,21 @@ pub(super) fn open(
             return Err(PassError::TwoInstallers { place: theirs });
         }
         let (identities, problems) = Identities::load_with(&keys(world, &manifest), &installation.plugins());
+        let first = seen.insert((&installation.manifest, installation.passwd, installation.program));
+        // The same call from another place differs in the plugins that it finds, and in nothing else.
+        let of_plugin = |problem: &IdentityProblem| matches!(problem, IdentityProblem::Plugin { .. });
+        if !first && !identities.has_plugins() && !problems.iter().any(of_plugin) {
+            continue;
+        }
         let prepared = prepare(&manifest, &identities, &accounts, installation.passwd);
-        number = number.saturating_add(prepared.len());
+        if first {
+            number = number.saturating_add(prepared.len());
+        }
         let refused = findings.len();
         for finding in prepared.into_findings() {
+            if !told.insert(finding.to_string()) {
+                continue;
+            }
             match standing(&finding, installation, &manifest, &declared) {
                 Standing::Refused => findings.push(finding),
                 Standing::Unknown => report.note(format!("not known before the switch: {finding}")),

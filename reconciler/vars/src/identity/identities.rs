@@ -109,7 +109,9 @@ impl Identities {
         &self.plugins
     }
 
-    pub(crate) fn has_plugins(&self) -> bool {
+    /// Whether some of them are a plugin's.
+    #[must_use]
+    pub fn has_plugins(&self) -> bool {
         !self.plugins.is_empty()
     }
 

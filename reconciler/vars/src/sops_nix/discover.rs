@@ -211,14 +211,21 @@ pub(super) fn inside(path: &Path, store: &Path) -> Option<PathBuf> {
 pub(super) fn store_paths(text: &str, store: &Path) -> Vec<(usize, String)> {
     let prefix = format!("{}/", store.display());
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._?=/@".contains(&byte);
-    text.match_indices(&prefix)
-        .map(|(start, _)| {
-            let rest = text.as_bytes().get(start..).unwrap_or_default();
-            let length = rest.iter().position(|byte| !is_part(*byte)).unwrap_or(rest.len());
-            let path = text.get(start..start.saturating_add(length)).unwrap_or_default();
-            (start, path.to_owned())
-        })
-        .collect()
+    let mut paths: Vec<(usize, String)> = Vec::new();
+    for (start, _) in text.match_indices(&prefix) {
+        // Inside of the one before.
+        if paths
+            .last()
+            .is_some_and(|(before, path)| start < before.saturating_add(path.len()))
+        {
+            continue;
+        }
+        let rest = text.as_bytes().get(start..).unwrap_or_default();
+        let length = rest.iter().position(|byte| !is_part(*byte)).unwrap_or(rest.len());
+        let path = text.get(start..start.saturating_add(length)).unwrap_or_default();
+        paths.push((start, path.to_owned()));
+    }
+    paths
 }
 
 #[cfg(test)]
@@ -237,5 +244,7 @@ mod tests {
             found,
             ["/s/a-x/bin/sops-install-secrets", "/s/b-m.json", "/s/c-d", "/s/e"]
         );
+        // One run of them is one path: what is read stays as long as the text.
+        assert_eq!(store_paths(&"/s/a".repeat(1000), Path::new("/s")).len(), 1);
     }
 }

@@ -12,15 +12,15 @@ fn is_of_list(byte: u8) -> bool {
 const QUOTES: [&str; 6] = ["'", "\"", "\\", "&apos;", "&quot;", "&#39;"];
 
 /// The folders of the last `PATH` that a text sets, by `PATH=VALUE` or, in a property list,
-/// `<key>PATH</key><string>VALUE</string>`. `None` if it sets none, or begins with a variable, which only the
-/// running script knows.
+/// `<key>PATH</key><string>VALUE</string>`. `None` if it sets none, or has a variable in it, which only the
+/// running script knows. What is set for one command of a script alone does not count.
 pub(super) fn search_path(text: &str) -> Option<Vec<PathBuf>> {
     let assigned = text.rmatch_indices("PATH=").find(|(at, _)| {
         let before = at
             .checked_sub(1)
             .and_then(|before| text.as_bytes().get(before).copied());
         // GOPATH is another variable.
-        !before.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        !before.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && is_statement(text, *at)
     });
     let listed = text.rmatch_indices("<key>PATH</key>").next();
     let (at, begin) = assigned.into_iter().chain(listed).max_by_key(|(at, _)| *at)?;
@@ -31,13 +31,34 @@ pub(super) fn search_path(text: &str) -> Option<Vec<PathBuf>> {
     while let Some(rest) = QUOTES.iter().find_map(|quote| value.strip_prefix(quote)) {
         value = rest;
     }
-    if value.starts_with(['$', '`']) {
+    let end = value.bytes().position(|byte| !is_of_list(byte));
+    let (list, after) = value.split_at_checked(end.unwrap_or(value.len()))?;
+    if after.starts_with(['$', '`']) {
         return None;
     }
-    let end = value.bytes().position(|byte| !is_of_list(byte));
-    let list = value.get(..end.unwrap_or(value.len())).unwrap_or_default();
     let folders = list.split(':').filter(|folder| Path::new(folder).is_absolute());
     Some(folders.map(PathBuf::from).collect())
+}
+
+/// Whether the assignment there is for all that comes after it: nothing stands behind it in its line where nothing stands
+/// before it, as in `PATH=/opt/bin brew bundle`.
+fn is_statement(text: &str, at: usize) -> bool {
+    let (before, assignment) = text.split_at_checked(at).unwrap_or_default();
+    if !before
+        .rsplit('\n')
+        .next()
+        .is_none_or(|line| line.trim().is_empty())
+    {
+        return true;
+    }
+    let line = assignment.lines().next().unwrap_or_default();
+    let value = line.strip_prefix("PATH=").unwrap_or_default();
+    let after = match value.strip_prefix(['\'', '"']) {
+        Some(quoted) => quoted.split_once(['\'', '"']).map(|(_, after)| after),
+        None => value.split_once([' ', '\t']).map(|(_, after)| after),
+    };
+    let after = after.unwrap_or_default().trim_start();
+    after.is_empty() || after.starts_with([';', '#', '&'])
 }
 
 #[cfg(test)]
@@ -75,6 +96,14 @@ mod tests {
             ("PATH=relative:/b", Some("/b")),
             ("PATH=\"$PATH:/a\"", None),
             ("PATH=/whole\nPATH=$out/bin", None),
+            ("PATH=/whole\nPATH=/a:$PATH", None),
+            // nix-darwin's modules/homebrew.nix
+            (
+                "export PATH=/s/a/bin\n  PATH=\"/opt/homebrew/bin:$PATH\" \\\n  brew bundle\n",
+                Some("/s/a/bin"),
+            ),
+            ("PATH=/s/a/bin\nPATH=/opt/bin brew", Some("/s/a/bin")),
+            ("PATH='/s/a/bin'; x", Some("/s/a/bin")),
             ("<key>PATH</key><integer>1</integer>", None),
             ("GOPATH=/a", None),
             ("", None),
