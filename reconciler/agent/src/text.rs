@@ -140,8 +140,10 @@ pub fn without_password(text: &str) -> String {
             .find(|c: char| c == '/' || c.is_whitespace() || matches!(c, '\'' | '"' | '`' | '<' | '>'))
             .unwrap_or(after.len());
         let (authority, tail) = after.split_at(end);
+        // A name alone is a token where it is the web's: nobody is greeted by name there.
+        let web = before.ends_with("http") || before.ends_with("https");
         match authority.rsplit_once('@') {
-            Some((user, host)) if user.contains(':') || tail.starts_with('/') && user != "git" => {
+            Some((user, host)) if user.contains(':') || web || tail.starts_with('/') && user != "git" => {
                 kept.push_str("…@");
                 kept.push_str(host);
             }
@@ -215,6 +217,7 @@ mod tests {
                 "a https://…@h/p b http://…@k:1/ c",
             ),
             ("https://ghp_x@h/p", "https://…@h/p"),
+            ("from 'https://ghp_x@h' now", "from 'https://…@h' now"),
             ("mail me@example.org", "mail me@example.org"),
             ("://", "://"),
         ];

@@ -11,7 +11,7 @@ const KEPT: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Culprits {
     named: Vec<Culprit>,
-    /// The first error that names no derivation, and the builds that it may be about.
+    /// The last error that names no derivation, and the builds that it may be about: those before it were not the end.
     unnamed: Option<(String, Vec<StorePath>)>,
     ended: Option<StorePath>,
 }
@@ -35,7 +35,7 @@ impl Culprits {
             if self.named.len() < KEPT {
                 self.named.push(culprit);
             }
-        } else if self.unnamed.is_none() && said.starts_with("error:") && !said.contains(".drv'") {
+        } else if said.starts_with("error:") && !said.contains(".drv'") {
             // Since 2.30 a build out of time is called by no name. It is one of those that run, or has just ended.
             let mut about: Vec<_> = progress.running().map(|build| build.drv.clone()).collect();
             if about.is_empty() {
@@ -139,7 +139,7 @@ fn headline(said: &str) -> &str {
 }
 
 fn trimmed(text: &str) -> String {
-    text.trim().trim_end_matches([';', ':', '.']).to_owned()
+    text::without_password(text.trim().trim_end_matches([';', ':', '.']))
 }
 
 #[cfg(test)]
@@ -255,6 +255,11 @@ mod tests {
             first(&[start(1, DRV), start(2, OTHER), late(), stop(1), stop(2)]),
             of("top.drv", "what it needs timed out after 1 seconds", 2)
         );
+        // What the build survived is not what ended it.
+        let cache = || line("error: unable to download 'https://u:p@h/x': HTTP error 503");
+        assert_eq!(first(&[start(1, DRV), cache(), late(), stop(1)]), alone);
+        let told = first(&[start(1, DRV), cache()]).unwrap().1;
+        assert_eq!(told, "unable to download 'https://…@h/x': HTTP error 503");
         // A name counts for more.
         let named = line(&format!("error: builder for '{OTHER}' failed with exit code 1"));
         assert_eq!(

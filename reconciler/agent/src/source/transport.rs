@@ -4,15 +4,16 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufRead, Read, Write},
+    io::{self, Read, Write},
+    os::fd::AsFd,
     process::ExitCode,
     thread,
     time::Instant,
 };
 
 use camino::Utf8Path;
+use reconciler_vars::Wiped;
 use unix::sys::signal::{Signal, raise};
-use zeroize::Zeroizing;
 
 use super::{
     failure::LibgitError,
@@ -22,7 +23,7 @@ use super::{
 };
 
 /// A request is a url, a few paths and a password.
-const LARGEST_REQUEST: u64 = 1 << 20;
+const LARGEST_REQUEST: usize = 1 << 20;
 /// The file whose lock says that a fetch is running.
 const LOCK: &str = "reconciler-fetch.lock";
 /// Serves the request on stdin; answers on stdout. Exits 0 if it could answer, whatever the answer.
@@ -58,13 +59,19 @@ pub fn serve_transport() -> ExitCode {
     }
 }
 
+/// Past the standard library's buffer, which nobody wipes: the request has the credentials in it.
 fn read_request() -> Option<Request> {
-    let mut line = Zeroizing::new(Vec::new());
-    io::stdin()
-        .lock()
-        .take(LARGEST_REQUEST)
-        .read_until(b'\n', &mut line)
-        .ok()?;
+    let mut input = File::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
+    let mut line = Wiped::new();
+    let mut piece = Wiped::piece();
+    while !line.contains(&b'\n') && line.len() < LARGEST_REQUEST {
+        match input.read(&mut piece) {
+            Ok(0) => break,
+            Ok(length) => line.extend(piece.get(..length)?),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
     serde_json::from_slice(&line).ok()
 }
 

@@ -165,8 +165,11 @@ impl Executor<'_> {
         let made = made(&work.join("out"));
         let given_values = given.inputs.values().flat_map(BTreeMap::values);
         let values = given_values.chain(given.answers.values()).chain(&made);
+        let values: Vec<&[u8]> = values.map(|value| value.as_slice()).collect();
+        // As they are, and as they look without what moves a cursor.
+        let said = without_values(&said, values.iter().copied());
         let said = Zeroizing::new(text::plain(&said));
-        let said = without_values(&said, values.map(|value| value.as_slice()));
+        let said = without_values(&said, values.iter().copied());
         let lines: Vec<String> = said.lines().map(str::to_owned).collect();
         if failed {
             let skipped = lines.len().saturating_sub(LINES);

@@ -36,7 +36,8 @@ impl Fleet {
         let root = locate(named)?;
         let environment = host::of_a_person(&context.environment.search_path());
         let tree = DirectoryTree::new(root.as_std_path());
-        let limits = limits(&tree.read("reconciler.toml")?.unwrap_or_default())?;
+        let declared = tree.read("reconciler.toml").ok().flatten();
+        let limits = limits(&declared.unwrap_or_default())?;
         Ok(Fleet {
             checkout: Checkout::new(&root, &context.environment.folders, environment, limits)?,
             tree,

@@ -155,7 +155,7 @@ impl Fleet {
         };
         let path = std::env::join_paths(&context.environment.folders).unwrap_or_default();
         let environment = host::of_a_person(&path.to_string_lossy());
-        let declared = self.with_tree("", |tree| Ok(tree.read("reconciler.toml")?))?;
+        let declared = self.with_tree("", |tree| Ok(tree.read("reconciler.toml").ok().flatten()))?;
         let limits = limits(&declared.unwrap_or_default())?;
         let survey = Survey::begin(&nix, environment, &self.flake(), &self.directory, limits).await;
         let survey = survey.map_err(failed)?;
