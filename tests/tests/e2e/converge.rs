@@ -135,18 +135,18 @@ fn a_revert_in_git_is_a_rollback() {
 fn another_value_of_a_secret_is_another_generation() {
     let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
     let token = Var::per_machine("cinnabar", "web", "token");
-    token.encrypt(&fleet, "one", &["cinnabar"]);
+    token.encrypt(&fleet, "value-one", &["cinnabar"]);
     fleet.publish("add the token");
     let host = Host::new(&store, &fleet, "cinnabar");
     host.now(0);
-    assert_eq!(host.secret(token.installed()).as_deref(), Some("one"));
+    assert_eq!(host.secret(token.installed()).as_deref(), Some("value-one"));
     let first = host.current();
 
-    token.encrypt(&fleet, "two", &["cinnabar"]);
+    token.encrypt(&fleet, "value-two", &["cinnabar"]);
     fleet.publish("change the token");
     let ended = host.now(0);
     assert_eq!(ended["generation"], 2, "{ended:#}");
-    assert_eq!(host.secret(token.installed()).as_deref(), Some("two"));
+    assert_eq!(host.secret(token.installed()).as_deref(), Some("value-two"));
     assert_eq!(host.current(), first);
     assert_eq!(host.status()["generation"]["secrets"], 2);
 }
@@ -155,12 +155,12 @@ fn another_value_of_a_secret_is_another_generation() {
 fn the_same_value_sealed_anew_is_no_change() {
     let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
     let token = Var::per_machine("cinnabar", "web", "token");
-    token.encrypt(&fleet, "one", &["cinnabar"]);
+    token.encrypt(&fleet, "value-one", &["cinnabar"]);
     fleet.publish("add the token");
     let host = Host::new(&store, &fleet, "cinnabar");
     host.now(0);
     let before = host.picture(&store);
-    token.encrypt(&fleet, "one", &["cinnabar", "electrum"]);
+    token.encrypt(&fleet, "value-one", &["cinnabar", "electrum"]);
     fleet.publish("let electrum read it, too");
     let ended = host.now(0);
     assert_eq!(ended["generation"], 1, "{ended:#}");
@@ -283,7 +283,7 @@ fn a_dry_run_touches_nothing() {
     host.now(0);
     let before = host.picture(&store);
     fleet.motd("cinnabar", "second");
-    token.encrypt(&fleet, "one", &["cinnabar"]);
+    token.encrypt(&fleet, "value-one", &["cinnabar"]);
     fleet.publish("change the motd");
     host.run(&["now", "--dry-run", "--json"])
         .ended(0)

@@ -45,7 +45,7 @@ fn what_an_activation_needs_is_on_the_disk_before_it() {
         "key = { neededFor = \"activation\"; mode = \"0440\"; }; pin.neededFor = \"activation\"; \
          layout.neededFor = \"partitioning\";",
     );
-    key.encrypt(&fleet, "one ", &["cinnabar"]);
+    key.encrypt(&fleet, "value-one ", &["cinnabar"]);
     pin.encrypt(&fleet, "1234", &["cinnabar"]);
     // Declared, so it has to be there; for whoever installs machines, so this one need not read it.
     Var::per_machine("cinnabar", "disk", "layout").encrypt(&fleet, "gpt", &["electrum"]);
@@ -54,7 +54,7 @@ fn what_an_activation_needs_is_on_the_disk_before_it() {
     let host = Host::new(&store, &fleet, "cinnabar");
     let identity = read(host.path("var/lib/sops-nix/key.txt"));
     host.run(&["now"]).ended(0).says("disk/layout for partitioning");
-    assert_eq!(read(placed(&host, "disk/key")).as_deref(), Some("one "));
+    assert_eq!(read(placed(&host, "disk/key")).as_deref(), Some("value-one "));
     assert_eq!(read(placed(&host, "disk/pin")).as_deref(), Some("1234"));
     let mode = std::fs::metadata(placed(&host, "disk/key")).unwrap().mode();
     assert_eq!(mode & 0o7777, 0o440);
@@ -64,13 +64,13 @@ fn what_an_activation_needs_is_on_the_disk_before_it() {
     let mine = "var/lib/sops-nix/activation/per-machine/cinnabar/disk/mine";
     host.write(mine, "mine", 0o600);
     declare("key.neededFor = \"activation\";");
-    key.encrypt(&fleet, "two ", &["cinnabar"]);
+    key.encrypt(&fleet, "value-two ", &["cinnabar"]);
     fleet.motd("cinnabar", "second");
     fleet.publish("one secret for activations");
     host.now(0);
-    assert_eq!(read(placed(&host, "disk/key")).as_deref(), Some("two "));
+    assert_eq!(read(placed(&host, "disk/key")).as_deref(), Some("value-two "));
     assert_eq!(read(placed(&host, "disk/pin")), None);
-    assert_eq!(read(host.path("seen")).as_deref(), Some("one two "));
+    assert_eq!(read(host.path("seen")).as_deref(), Some("value-one value-two "));
 
     // A commit that fails leaves all as it was.
     key.encrypt(&fleet, "bad ", &["cinnabar"]);
@@ -78,13 +78,13 @@ fn what_an_activation_needs_is_on_the_disk_before_it() {
     fleet.motd("cinnabar", "third");
     fleet.publish("a bad commit");
     host.now(16);
-    assert_eq!(read(placed(&host, "disk/key")).as_deref(), Some("two "));
+    assert_eq!(read(placed(&host, "disk/key")).as_deref(), Some("value-two "));
 
     // A rollback brings them back, also when the key is another by now: they are kept.
     let other = Key::of("electrum").identity;
     host.write("var/lib/sops-nix/key.txt", &other, 0o600);
     host.run(&["rollback", "1"]).ended(0);
-    assert_eq!(read(placed(&host, "disk/key")).as_deref(), Some("one "));
+    assert_eq!(read(placed(&host, "disk/key")).as_deref(), Some("value-one "));
     assert_eq!(read(placed(&host, "disk/pin")).as_deref(), Some("1234"));
     assert_eq!(read(placed(&host, "disk/mine")).as_deref(), Some("mine"));
     assert_eq!(read(host.path("var/lib/sops-nix/key.txt")), Some(other));
@@ -100,13 +100,13 @@ fn what_somebody_deleted_of_it_comes_back() {
         &Entry::nixos().generators("{ disk.files.key.neededFor = \"activation\"; }"),
     );
     fleet.motd("cinnabar", "first");
-    key.encrypt(&fleet, "one", &["cinnabar"]);
+    key.encrypt(&fleet, "value-one", &["cinnabar"]);
     fleet.publish("a secret for activations");
     let host = Host::new(&store, &fleet, "cinnabar");
     host.now(0);
     std::fs::remove_dir_all(host.path("var/lib/sops-nix/activation")).unwrap();
     host.now(0);
-    assert_eq!(read(placed(&host, "disk/key")).as_deref(), Some("one"));
+    assert_eq!(read(placed(&host, "disk/key")).as_deref(), Some("value-one"));
     assert_eq!(host.history().len(), 1);
 }
 
@@ -116,7 +116,11 @@ fn a_key_that_is_another_by_now_does_not_keep_a_kept_generation_away() {
     let token = Var::per_machine("cinnabar", "web", "token");
     let host = Host::new(&store, &fleet, "cinnabar");
     // The second changes the toplevel alone: it takes no place from the secrets that are kept.
-    for (motd, value) in [("first", "one"), ("second", "two"), ("third", "two")] {
+    for (motd, value) in [
+        ("first", "value-one"),
+        ("second", "value-two"),
+        ("third", "value-two"),
+    ] {
         token.encrypt(&fleet, value, &["cinnabar"]);
         fleet.motd("cinnabar", motd);
         fleet.publish(motd);
@@ -124,7 +128,7 @@ fn a_key_that_is_another_by_now_does_not_keep_a_kept_generation_away() {
     }
     host.write("var/lib/sops-nix/key.txt", &Key::of("electrum").identity, 0o600);
     host.run(&["rollback", "1"]).ended(0);
-    assert_eq!(host.secret(token.installed()).as_deref(), Some("one"));
+    assert_eq!(host.secret(token.installed()).as_deref(), Some("value-one"));
     assert_eq!(host.motd(), "first");
 }
 
@@ -194,10 +198,10 @@ fn a_machine_with_its_own_sops_nix_keeps_it() {
     host.write("run/secrets.d/7/token", "theirs", 0o400);
     symlink(&theirs, host.path("run/secrets")).unwrap();
 
-    for (number, value) in ["one", "two"].into_iter().enumerate() {
+    for (number, value) in ["value-one", "value-two"].into_iter().enumerate() {
         token.encrypt(&fleet, value, &["cinnabar"]);
         key.encrypt(&fleet, value, &["cinnabar"]);
-        publish(&fleet, value);
+        publish(&fleet, "another value");
         host.run(&["now"])
             .ended(0)
             .says("2 secrets opened; sops-nix installs them")
@@ -216,18 +220,18 @@ fn a_machine_with_its_own_sops_nix_keeps_it() {
     host.run(&["secrets", "restore"])
         .ended(0)
         .says("1 secret of generation 2 is in force");
-    assert_eq!(read(placed(&host, "disk/key")).as_deref(), Some("two"));
+    assert_eq!(read(placed(&host, "disk/key")).as_deref(), Some("value-two"));
     host.run(&["rollback", "1"]).ended(0);
-    assert_eq!(read(placed(&host, "disk/key")).as_deref(), Some("one"));
+    assert_eq!(read(placed(&host, "disk/key")).as_deref(), Some("value-one"));
     assert_eq!(host.secret("token").as_deref(), Some("theirs"));
 
     // The preflight is made all the same.
     host.run(&["unpin"]).ended(0);
-    token.encrypt(&fleet, "three", &["electrum"]);
-    key.encrypt(&fleet, "three", &["cinnabar"]);
+    token.encrypt(&fleet, "value-three", &["electrum"]);
+    key.encrypt(&fleet, "value-three", &["cinnabar"]);
     publish(&fleet, "for somebody else");
     host.now(14);
-    assert_eq!(read(placed(&host, "disk/key")).as_deref(), Some("two"));
+    assert_eq!(read(placed(&host, "disk/key")).as_deref(), Some("value-two"));
 }
 
 /// A machine with two keys, and a secret for each.
@@ -245,8 +249,8 @@ impl TwoKeys {
         fleet.declare("cinnabar", &Entry::nixos().generators(generators));
         fleet.motd("cinnabar", "first");
         let vars = ["first", "second"].map(|name| Var::per_machine("cinnabar", "web", name));
-        vars[0].encrypt_to(&fleet, "one", &[Key::of("cinnabar").recipient]);
-        vars[1].encrypt_to(&fleet, "two", &[Key::of("electrum").recipient]);
+        vars[0].encrypt_to(&fleet, "value-one", &[Key::of("cinnabar").recipient]);
+        vars[1].encrypt_to(&fleet, "value-two", &[Key::of("electrum").recipient]);
         fleet.publish("a secret for each key");
         let mut host = Host::new(&store, &fleet, "cinnabar");
         host.write("etc/second.txt", &Key::of("electrum").identity, 0o600);
@@ -287,9 +291,12 @@ fn a_boot_brings_all_back_before_the_agent() {
             .ended(0)
             .says("2 secrets of generation 1 are in force");
         assert_eq!(host.nix_uses().len(), uses);
-        assert_eq!(host.secret(stage.vars[0].installed()).as_deref(), Some("one"));
+        assert_eq!(
+            host.secret(stage.vars[0].installed()).as_deref(),
+            Some("value-one")
+        );
         let hash = host.path("run/secrets-for-users").join(stage.vars[1].installed());
-        assert_eq!(read(hash).as_deref(), Some("two"));
+        assert_eq!(read(hash).as_deref(), Some("value-two"));
     }
     // The agent has nothing to add.
     host.now(0);
@@ -309,9 +316,9 @@ fn at_a_boot_what_opens_is_there_and_the_rest_is_named() {
             .ended(14)
             .says("1 of the 2 secrets of generation 1 could not be put in force; the others are")
             .says(&stage.vars[1].secret())
-            .never_says("one")
+            .never_says("value-one")
             .never_says(&stage.vars[0].secret());
-        assert_eq!(stage.values(), [Some("one".to_owned()), None]);
+        assert_eq!(stage.values(), [Some("value-one".to_owned()), None]);
     }
     // Doing it twice has laid down one generation.
     assert_eq!(std::fs::read_dir(host.path("run/secrets.d")).unwrap().count(), 1);
@@ -319,11 +326,14 @@ fn at_a_boot_what_opens_is_there_and_the_rest_is_named() {
     host.run(&["now"])
         .ended(0)
         .says("could not be put in force again");
-    assert_eq!(stage.values(), [Some("one".to_owned()), None]);
+    assert_eq!(stage.values(), [Some("value-one".to_owned()), None]);
     // As soon as it opens, all are there, under their old number.
     std::fs::rename(&away, &stage.second).unwrap();
     host.run(&["now"]).ended(0).says("are in force again");
-    assert_eq!(stage.values(), ["one", "two"].map(|value| Some(value.to_owned())));
+    assert_eq!(
+        stage.values(),
+        ["value-one", "value-two"].map(|value| Some(value.to_owned()))
+    );
     host.run(&["status", "--check"]).ended(0);
 }
 
@@ -336,7 +346,7 @@ fn at_a_boot_an_activation_secret_that_does_not_open_stays_where_it_was() {
     host.run(&["secrets", "restore"])
         .ended(14)
         .says(&stage.vars[1].secret());
-    assert_eq!(read(placed(host, "web/second")).as_deref(), Some("two"));
+    assert_eq!(read(placed(host, "web/second")).as_deref(), Some("value-two"));
 }
 
 #[test]
@@ -358,7 +368,7 @@ fn a_boot_in_the_middle_of_a_pass_leaves_it_alone() {
     let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
     let token = Var::per_machine("cinnabar", "web", "token");
     let host = Host::new(&store, &fleet, "cinnabar");
-    token.encrypt(&fleet, "one", &["cinnabar"]);
+    token.encrypt(&fleet, "value-one", &["cinnabar"]);
     fleet.publish("a secret");
     host.now(0);
     // As the snippet of a NixOS activation does it.
@@ -369,10 +379,10 @@ fn a_boot_in_the_middle_of_a_pass_leaves_it_alone() {
         binary.display()
     );
     fleet.fault("cinnabar", "hook", &hook);
-    token.encrypt(&fleet, "two", &["cinnabar"]);
+    token.encrypt(&fleet, "value-two", &["cinnabar"]);
     fleet.publish("an activation that restores secrets");
     host.now(0);
-    assert_eq!(host.secret(token.installed()).as_deref(), Some("two"));
+    assert_eq!(host.secret(token.installed()).as_deref(), Some("value-two"));
     assert_eq!(
         read(host.path("said")).as_deref(),
         Some("a pass is running: it sees to the secrets\n")
@@ -388,7 +398,7 @@ fn units_that_nobody_runs_are_named() {
     );
     fleet.motd("cinnabar", "first");
     let token = Var::per_machine("cinnabar", "web", "token");
-    token.encrypt(&fleet, "one", &["cinnabar"]);
+    token.encrypt(&fleet, "value-one", &["cinnabar"]);
     fleet.publish("a secret with a unit");
     let host = Host::new(&store, &fleet, "cinnabar");
     host.run(&["now"])

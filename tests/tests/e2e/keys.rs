@@ -191,10 +191,10 @@ fn a_key_that_only_the_entry_names_opens_secrets_also_after_a_reboot() {
     );
     fleet.write("flake.nix", &flake);
     let token = Var::per_machine("cinnabar", "web", "token");
-    token.encrypt_to(&fleet, "one", std::slice::from_ref(&native));
+    token.encrypt_to(&fleet, "value-one", std::slice::from_ref(&native));
     fleet.publish("a machine with agenix");
     host.now(0);
-    assert_eq!(host.secret(token.installed()).as_deref(), Some("one"));
+    assert_eq!(host.secret(token.installed()).as_deref(), Some("value-one"));
     host.run(&["keys"]).ended(0).says(&native).says("persist/agenix");
     // What a reboot takes is opened again before anything is evaluated.
     let link = host.path("run/secrets");
@@ -202,5 +202,5 @@ fn a_key_that_only_the_entry_names_opens_secrets_also_after_a_reboot() {
     std::fs::remove_dir_all(host.path("run/secrets.d")).unwrap();
     std::fs::rename(fleet.bare(), fleet.bare().with_extension("away")).unwrap();
     host.run(&["now"]).ended(12);
-    assert_eq!(host.secret(token.installed()).as_deref(), Some("one"));
+    assert_eq!(host.secret(token.installed()).as_deref(), Some("value-one"));
 }

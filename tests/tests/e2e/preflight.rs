@@ -29,8 +29,8 @@ fn a_secret_for_somebody_else() {
         Var::per_machine("cinnabar", "web", "token"),
         Var::shared("mesh", "psk"),
     );
-    token.encrypt(&stage.fleet, "one", &["electrum"]);
-    psk.encrypt(&stage.fleet, "two", &["electrum"]);
+    token.encrypt(&stage.fleet, "value-one", &["electrum"]);
+    psk.encrypt(&stage.fleet, "value-two", &["electrum"]);
     let entry =
         Entry::nixos().generators("{ web.files.token = { }; mesh = { share = true; files.psk = { }; }; }");
     let key = Key::of("cinnabar").recipient;
@@ -79,7 +79,7 @@ fn a_secret_that_is_none() {
 #[test]
 fn a_machine_without_a_key() {
     let stage = Stage::new();
-    Var::per_machine("cinnabar", "web", "token").encrypt(&stage.fleet, "one", &["cinnabar"]);
+    Var::per_machine("cinnabar", "web", "token").encrypt(&stage.fleet, "value-one", &["cinnabar"]);
     let key = stage.host.path("var/lib/sops-nix/key.txt");
     std::fs::remove_file(&key).unwrap();
     stage.refuses_commit(
@@ -94,7 +94,7 @@ fn a_machine_without_a_key() {
 fn spoiled(says: &str, hint: &str, spoil: impl FnOnce(&str) -> String) {
     let stage = Stage::new();
     let token = Var::per_machine("cinnabar", "web", "token");
-    token.encrypt(&stage.fleet, "one", &["cinnabar"]);
+    token.encrypt(&stage.fleet, "value-one", &["cinnabar"]);
     let text = stage.fleet.read(&token.secret());
     stage.fleet.write(&token.secret(), &spoil(&text));
     stage.refuses_commit(14, &[&token.secret(), says], Some(hint));

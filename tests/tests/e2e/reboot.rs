@@ -20,7 +20,7 @@ impl Stage {
     fn new() -> Stage {
         let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
         let token = Var::per_machine("cinnabar", "web", "token");
-        token.encrypt(&fleet, "one", &["cinnabar"]);
+        token.encrypt(&fleet, "value-one", &["cinnabar"]);
         fleet.write(
             "reconciler.toml",
             "[policy]\nboot_grace = \"1s\"\n[policy.probes.motd]\n\
@@ -42,7 +42,7 @@ impl Stage {
     /// Pushes a commit with another implementation of D-Bus, another motd and another secret.
     fn push(&self, motd: &str) -> String {
         self.fleet.motd("cinnabar", motd);
-        self.token.encrypt(&self.fleet, "two", &["cinnabar"]);
+        self.token.encrypt(&self.fleet, "value-two", &["cinnabar"]);
         self.fleet
             .write(INHIBITORS, "{\n  \"dbus-implementation\": \"dbus\"\n}\n");
         self.fleet.publish("another D-Bus")
@@ -66,7 +66,10 @@ impl Stage {
         assert_eq!(picture.profile.as_ref(), Some(&self.old), "{picture:#?}");
         assert_eq!(picture.boot.map(|boot| boot.1).as_ref(), Some(&self.old));
         assert_eq!(self.host.motd(), "first");
-        assert_eq!(self.host.secret(self.token.installed()).as_deref(), Some("one"));
+        assert_eq!(
+            self.host.secret(self.token.installed()).as_deref(),
+            Some("value-one")
+        );
     }
 }
 
@@ -197,7 +200,10 @@ fn the_first_pass_after_the_boot_confirms_it() {
     assert_eq!(picture.current.as_ref(), Some(&next), "{picture:#?}");
     assert_eq!(picture.profile.as_ref(), Some(&next), "{picture:#?}");
     assert_eq!(picture.boot.map(|boot| boot.1).as_ref(), Some(&next));
-    assert_eq!(stage.host.secret(stage.token.installed()).as_deref(), Some("two"));
+    assert_eq!(
+        stage.host.secret(stage.token.installed()).as_deref(),
+        Some("value-two")
+    );
     let status = stage.host.status();
     assert_eq!(
         (&status["sync"], &status["generation"]["revision"]),

@@ -16,7 +16,7 @@ impl Stage {
     fn new() -> Stage {
         let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
         let token = Var::per_machine("cinnabar", "web", "token");
-        token.encrypt(&fleet, "one", &["cinnabar"]);
+        token.encrypt(&fleet, "value-one", &["cinnabar"]);
         fleet.write("reconciler.toml", PROBES);
         fleet.publish("a good commit");
         let host = Host::new(&store, &fleet, "cinnabar");
@@ -32,7 +32,7 @@ impl Stage {
     /// Pushes a commit that changes the toplevel and the secret, and is bad in a way.
     fn push_bad(&self, spoil: impl FnOnce(&Fleet)) -> String {
         self.fleet.motd("cinnabar", "bad");
-        self.token.encrypt(&self.fleet, "two", &["cinnabar"]);
+        self.token.encrypt(&self.fleet, "value-two", &["cinnabar"]);
         spoil(&self.fleet);
         self.fleet.publish("a bad commit")
     }
@@ -55,7 +55,10 @@ impl Stage {
         // A profile's generation that was made stays, and nothing leads to it.
         after.generations = before.generations;
         assert_eq!(after, before.clone().without_activations());
-        assert_eq!(self.host.secret(self.token.installed()).as_deref(), Some("one"));
+        assert_eq!(
+            self.host.secret(self.token.installed()).as_deref(),
+            Some("value-one")
+        );
 
         let status = self.host.status();
         assert_eq!(
@@ -83,7 +86,10 @@ impl Stage {
         self.fleet.revert();
         self.host.now(0);
         assert_eq!(self.host.motd(), "first");
-        assert_eq!(self.host.secret(self.token.installed()).as_deref(), Some("one"));
+        assert_eq!(
+            self.host.secret(self.token.installed()).as_deref(),
+            Some("value-one")
+        );
         assert_eq!(self.host.status()["quarantine"], Value::Array(Vec::new()));
         assert_eq!(self.host.status()["sync"], "synced");
     }
@@ -94,7 +100,10 @@ impl Stage {
         self.push_bad(spoil);
         self.host.run(&["now"]).ended(16).says(reason);
         assert_eq!(self.host.picture(&self.store), before);
-        assert_eq!(self.host.secret(self.token.installed()).as_deref(), Some("one"));
+        assert_eq!(
+            self.host.secret(self.token.installed()).as_deref(),
+            Some("value-one")
+        );
         self.host.run(&["now"]).ended(10);
         assert_eq!(self.host.picture(&self.store), before);
     }

@@ -29,7 +29,7 @@ impl Stage {
             host.now(0);
             (commit, host.current().unwrap())
         };
-        let (first, second) = (step("first", "one"), step("second", "two"));
+        let (first, second) = (step("first", "value-one"), step("second", "value-two"));
         Stage {
             store,
             fleet,
@@ -51,7 +51,7 @@ impl Stage {
             Some(&self.toplevels[0])
         );
         assert_eq!(host.motd(), "first");
-        assert_eq!(host.secret(self.token.installed()).as_deref(), Some("one"));
+        assert_eq!(host.secret(self.token.installed()).as_deref(), Some("value-one"));
         let status = host.status();
         assert_eq!(status["sync"], "pinned", "{status:#}");
         assert_eq!(status["generation"]["number"], 3, "{status:#}");
@@ -94,7 +94,10 @@ fn to_the_previous_generation() {
     // Once more is the other way.
     stage.host.run(&["rollback"]).ended(0);
     assert_eq!(stage.host.motd(), "second");
-    assert_eq!(stage.host.secret(stage.token.installed()).as_deref(), Some("two"));
+    assert_eq!(
+        stage.host.secret(stage.token.installed()).as_deref(),
+        Some("value-two")
+    );
 }
 
 #[test]
@@ -116,7 +119,10 @@ fn by_a_pin() {
     let stage = Stage::new();
     stage.host.run(&["pin", &stage.commits[0][..10]]).ended(0);
     assert_eq!(stage.host.motd(), "first");
-    assert_eq!(stage.host.secret(stage.token.installed()).as_deref(), Some("one"));
+    assert_eq!(
+        stage.host.secret(stage.token.installed()).as_deref(),
+        Some("value-one")
+    );
     assert_eq!(stage.host.status()["pin"]["revision"], stage.commits[0]);
 }
 
@@ -137,7 +143,10 @@ fn a_pin_holds_until_it_is_taken_away() {
 
     stage.host.run(&["unpin"]).ended(0);
     assert_eq!(stage.host.motd(), "third");
-    assert_eq!(stage.host.secret(stage.token.installed()).as_deref(), Some("two"));
+    assert_eq!(
+        stage.host.secret(stage.token.installed()).as_deref(),
+        Some("value-two")
+    );
     let status = stage.host.status();
     assert_eq!(
         (&status["sync"], &status["pin"]),
@@ -197,7 +206,10 @@ fn a_reboot_gives_the_secrets_back_and_activates_nothing() {
     stage.lose_memory();
     let activations = stage.host.activations();
     stage.host.now(0);
-    assert_eq!(stage.host.secret(stage.token.installed()).as_deref(), Some("two"));
+    assert_eq!(
+        stage.host.secret(stage.token.installed()).as_deref(),
+        Some("value-two")
+    );
     assert_eq!(stage.host.activations(), activations);
 }
 
@@ -208,7 +220,7 @@ fn a_reboot_without_the_remote_gives_the_secrets_back() {
     stage.cut_off();
     let agent = stage.host.agent();
     agent.until("the secrets are there", || {
-        stage.host.secret(stage.token.installed()).as_deref() == Some("two")
+        stage.host.secret(stage.token.installed()).as_deref() == Some("value-two")
     });
     assert_eq!(agent.terminate(), Some(0));
 }

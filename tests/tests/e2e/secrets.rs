@@ -33,8 +33,8 @@ fn owner_group_and_mode_are_as_declared() {
         Var::per_machine("cinnabar", "web", "plain"),
         Var::per_machine("cinnabar", "web", "key"),
     );
-    plain.encrypt(&fleet, "one", &["cinnabar"]);
-    key.encrypt(&fleet, "two", &["cinnabar"]);
+    plain.encrypt(&fleet, "value-one", &["cinnabar"]);
+    key.encrypt(&fleet, "value-two", &["cinnabar"]);
     fleet.publish("the first commit");
     let store = Store::new();
     let host = Host::new(&store, &fleet, "cinnabar");
@@ -60,7 +60,7 @@ fn an_owner_that_only_the_new_system_makes() {
     }
     let fleet = fleet("{ web.files.key = { owner = \"web\"; }; }");
     let key = Var::per_machine("cinnabar", "web", "key");
-    key.encrypt(&fleet, "one", &["cinnabar"]);
+    key.encrypt(&fleet, "value-one", &["cinnabar"]);
     let hook = "echo web:x:4321:4322::/:/bin/sh >>\"$RECONCILER_ROOT/etc/passwd\"\n";
     fleet.fault("cinnabar", "hook", hook);
     fleet.publish("the first commit");
@@ -89,7 +89,7 @@ fn an_owner_that_nobody_makes() {
         "cinnabar",
         &Entry::nixos().generators("{ web.files.key = { owner = \"web\"; }; }"),
     );
-    Var::per_machine("cinnabar", "web", "key").encrypt(&fleet, "one", &["cinnabar"]);
+    Var::per_machine("cinnabar", "web", "key").encrypt(&fleet, "value-one", &["cinnabar"]);
     fleet.motd("cinnabar", "second");
     fleet.publish("for a user that is not declared");
     host.run(&["now"]).ended(16).says("web");
@@ -105,15 +105,15 @@ fn what_accounts_need_lies_apart() {
         Var::per_machine("cinnabar", "login", "hash"),
         Var::per_machine("cinnabar", "login", "note"),
     );
-    hash.encrypt(&fleet, "one", &["cinnabar"]);
+    hash.encrypt(&fleet, "value-one", &["cinnabar"]);
     // What is not deployed is not this machine's to open.
-    note.encrypt(&fleet, "two", &["electrum"]);
+    note.encrypt(&fleet, "value-two", &["electrum"]);
     fleet.publish("the first commit");
     let store = Store::new();
     let host = Host::new(&store, &fleet, "cinnabar");
     host.now(0);
     let installed = host.path("run/secrets-for-users").join(hash.installed());
-    assert_eq!(std::fs::read_to_string(installed).unwrap(), "one");
+    assert_eq!(std::fs::read_to_string(installed).unwrap(), "value-one");
     assert_eq!(host.secret(hash.installed()), None);
     assert_eq!(host.secret(note.installed()), None);
 }
@@ -174,15 +174,15 @@ fn what_is_taken_away_is_gone() {
         Var::per_machine("cinnabar", "web", "token"),
         Var::per_machine("cinnabar", "tls", "key"),
     );
-    token.encrypt(&fleet, "one", &["cinnabar"]);
-    key.encrypt(&fleet, "two", &["cinnabar"]);
+    token.encrypt(&fleet, "value-one", &["cinnabar"]);
+    key.encrypt(&fleet, "value-two", &["cinnabar"]);
     fleet.publish("two secrets");
     let host = Host::new(&store, &fleet, "cinnabar");
     host.now(0);
     fleet.remove("vars/per-machine/cinnabar/tls");
     fleet.publish("one secret");
     host.now(0);
-    assert_eq!(host.secret(token.installed()).as_deref(), Some("one"));
+    assert_eq!(host.secret(token.installed()).as_deref(), Some("value-one"));
     assert_eq!(host.secret(key.installed()), None);
     fleet.remove("vars/per-machine/cinnabar/web");
     fleet.publish("no secret");
@@ -190,7 +190,7 @@ fn what_is_taken_away_is_gone() {
     assert_eq!(host.secret(token.installed()), None);
     // And what was taken away can be gone back to.
     host.run(&["rollback", "1"]).ended(0);
-    assert_eq!(host.secret(key.installed()).as_deref(), Some("two"));
+    assert_eq!(host.secret(key.installed()).as_deref(), Some("value-two"));
 }
 
 #[test]
@@ -203,12 +203,15 @@ fn they_are_in_force_before_anything_starts() {
     );
     fleet.fault("cinnabar", "hook", &hook);
     let host = Host::new(&store, &fleet, "cinnabar");
-    for value in ["one ", "two "] {
+    for value in ["value-one ", "value-two "] {
         token.encrypt(&fleet, value, &["cinnabar"]);
-        fleet.publish(value);
+        fleet.publish("another token");
         host.now(0);
     }
-    assert_eq!(std::fs::read_to_string(host.path("seen")).unwrap(), "one two ");
+    assert_eq!(
+        std::fs::read_to_string(host.path("seen")).unwrap(),
+        "value-one value-two "
+    );
 }
 
 #[test]
@@ -216,9 +219,9 @@ fn the_previous_generation_is_kept_and_older_ones_are_not() {
     let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
     let token = Var::per_machine("cinnabar", "web", "token");
     let host = Host::new(&store, &fleet, "cinnabar");
-    for value in ["one", "two", "three"] {
+    for value in ["value-one", "value-two", "value-three"] {
         token.encrypt(&fleet, value, &["cinnabar"]);
-        fleet.publish(value);
+        fleet.publish("another token");
         host.now(0);
     }
     let mut kept: Vec<_> = std::fs::read_dir(host.path("run/secrets.d"))
@@ -236,7 +239,7 @@ fn the_previous_generation_is_kept_and_older_ones_are_not() {
     );
     // What is older is opened again from its commit.
     host.run(&["rollback", "1"]).ended(0);
-    assert_eq!(host.secret(token.installed()).as_deref(), Some("one"));
+    assert_eq!(host.secret(token.installed()).as_deref(), Some("value-one"));
 }
 
 #[test]
@@ -247,7 +250,7 @@ fn they_are_never_on_a_disk() {
     }
     let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
     let token = Var::per_machine("cinnabar", "web", "token");
-    token.encrypt(&fleet, "one", &["cinnabar"]);
+    token.encrypt(&fleet, "value-one", &["cinnabar"]);
     // The host's /run is on the disk; what the activation sees is told by itself.
     let hook = "stat -f -c %T \"$RECONCILER_ROOT/run/\" \"$RECONCILER_ROOT/run/secrets/\" >\"$RECONCILER_ROOT/seen\"\n";
     fleet.fault("cinnabar", "hook", hook);
@@ -382,10 +385,10 @@ fn an_ssh_host_key_opens_them_too() {
     let recipient = keys["recipients"][0]["recipient"].as_str().unwrap().to_owned();
     assert!(recipient.starts_with("age1"), "{keys:#}");
     let token = Var::per_machine("cinnabar", "web", "token");
-    token.encrypt_to(&fleet, "one", &[recipient]);
+    token.encrypt_to(&fleet, "value-one", &[recipient]);
     fleet.publish("for the host key");
     host.now(0);
-    assert_eq!(host.secret(token.installed()).as_deref(), Some("one"));
+    assert_eq!(host.secret(token.installed()).as_deref(), Some("value-one"));
 }
 
 #[test]

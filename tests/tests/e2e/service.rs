@@ -116,7 +116,7 @@ fn a_commit_that_fails_is_not_tried_at_every_poll() {
     stage.polls(3);
     assert_eq!(stage.host.nix_uses(), uses);
     // The next commit is not held back by it.
-    Var::per_machine("cinnabar", "web", "token").encrypt(&stage.fleet, "one", &["cinnabar"]);
+    Var::per_machine("cinnabar", "web", "token").encrypt(&stage.fleet, "value-one", &["cinnabar"]);
     stage.fleet.publish("make the secret");
     stage.synced();
 }

@@ -99,7 +99,7 @@ fn now_has_its_shape() {
 #[test]
 fn the_whole_way_is_told_in_order() {
     let (store, fleet) = (Store::new(), Fleet::with_machine("cinnabar"));
-    Var::per_machine("cinnabar", "web", "token").encrypt(&fleet, "one", &["cinnabar"]);
+    Var::per_machine("cinnabar", "web", "token").encrypt(&fleet, "value-one", &["cinnabar"]);
     fleet.publish("add the token");
     let host = Host::new(&store, &fleet, "cinnabar");
     host.now(0);
@@ -138,7 +138,7 @@ fn a_fleet_in_a_folder_of_its_repository() {
     let (store, fleet) = (Store::new(), Fleet::new());
     fleet.declare("cinnabar", &Entry::nixos());
     fleet.motd("cinnabar", "from below");
-    Var::per_machine("cinnabar", "web", "token").encrypt(&fleet, "one", &["cinnabar"]);
+    Var::per_machine("cinnabar", "web", "token").encrypt(&fleet, "value-one", &["cinnabar"]);
     fleet.commit("at the root");
     std::fs::create_dir(fleet.work().join("infra")).unwrap();
     fleet.git(&[
@@ -158,7 +158,7 @@ fn a_fleet_in_a_folder_of_its_repository() {
     assert_eq!(host.motd(), "from below");
     assert_eq!(
         host.secret("vars/per-machine/cinnabar/web/token").as_deref(),
-        Some("one")
+        Some("value-one")
     );
 }
 

@@ -118,11 +118,16 @@ impl Stage {
             tools,
             token,
             reach,
-            systems: ["first", "second", "theirs"].map(|motd| System {
+            systems: [
+                ("first", "token-of-first"),
+                ("second", "token-of-second"),
+                ("theirs", "token-of-theirs"),
+            ]
+            .map(|(motd, token)| System {
                 revision: String::new(),
                 motd,
                 toplevel: PathBuf::new(),
-                token: motd,
+                token,
             }),
         };
         for number in [2, 0, 1] {
@@ -135,7 +140,8 @@ impl Stage {
     fn install(&mut self, number: usize) {
         let motd = self.systems[number].motd;
         self.fleet.motd("cinnabar", motd);
-        self.token.encrypt(&self.fleet, motd, &["cinnabar"]);
+        self.token
+            .encrypt(&self.fleet, self.systems[number].token, &["cinnabar"]);
         if self.reach == Reach::Reboot {
             let inhibitor = format!("{{\n  \"dbus-implementation\": \"{motd}\"\n}}\n");
             self.fleet
