@@ -68,6 +68,10 @@ describe() { sed -n "s/^#   $1  *//p" tests/run.sh; }
 for name in $known ${lanes:+$optional}; do
     # Whole passes wait as much as they compute: what nobody else wants of the processors builds the fuzz targets.
     if [ "$name" = e2e ] && wanted e2e && wanted fuzz; then fuzz_build & ahead=$!; fi
+    if [ "$name" = fuzz ] && [ -n "$ahead" ]; then
+        wait "$ahead" || true
+        ahead=
+    fi
     if wanted "$name"; then lane "$name" "$(describe "$name")"; fi
 done
 close

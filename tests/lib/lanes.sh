@@ -29,8 +29,9 @@ test_programs() {
 
 # unit_tests LIBRARY: the program with its unit tests.
 unit_tests() {
-    cargo test --quiet --locked --workspace --lib --no-run --message-format=json |
-        jq -r --arg name "$1" 'select(.profile.test? and .target.name == $name) | .executable'
+    command -v jq >/dev/null || skip "there is no jq"
+    cargo test --quiet --locked --workspace --lib --no-run --message-format=json >"$work/programs"
+    jq -r --arg name "$1" 'select(.profile.test? and .target.name == $name) | .executable' "$work/programs"
 }
 
 lane_fmt() {
@@ -144,8 +145,8 @@ lane_doc() {
     done
 }
 
-# Beside another lane; cargo's lock on the folder makes the lane of its own wait for the end.
-fuzz_build() { exec timeout 1200 chrt --idle 0 tests/fuzz/run --build >/dev/null 2>&1 </dev/null; }
+# Beside another lane, with one compiler at a time.
+fuzz_build() { CARGO_BUILD_JOBS=1 exec timeout 1200 chrt --idle 0 tests/fuzz/run --build >/dev/null 2>&1 </dev/null; }
 
 # Its tools come with the compilers: libFuzzer is built from its crate.
 lane_fuzz() {
