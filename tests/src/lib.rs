@@ -50,5 +50,5 @@ pub use server::Server;
 pub use sops_nix::SopsNix;
 pub use sshd::Sshd;
 pub use store::Store;
-pub use vars::Var;
+pub use vars::{Var, seal};
 pub use wait::{eventually, is_stopped, wait_for};

@@ -62,26 +62,7 @@ impl Var {
 
     /// Writes a value, encrypted to age recipients.
     pub fn encrypt_to(&self, fleet: &Fleet, value: &str, recipients: &[String]) {
-        fleet.keeps_secret(value);
-        let plain = fleet.work().with_file_name("plain");
-        std::fs::write(&plain, value).unwrap();
-        let mut command = Command::new(tool("sops"));
-        command
-            .args([
-                "--encrypt",
-                "--input-type",
-                "binary",
-                "--output-type",
-                "json",
-                "--age",
-                &recipients.join(","),
-            ])
-            .arg(&plain)
-            .env_clear()
-            .env("HOME", fleet.work().parent().unwrap());
-        let encrypted = run(&mut command, Duration::from_secs(60)).ended(0).stdout;
-        std::fs::remove_file(plain).unwrap();
-        fleet.write(&self.secret(), &encrypted);
+        seal(fleet, &self.secret(), value, recipients);
     }
 
     /// Writes a value that is no secret.
@@ -94,4 +75,21 @@ impl Var {
 fn up(folder: &str) -> String {
     let depth = folder.split('/').count() + 1;
     vec![".."; depth].join("/")
+}
+
+/// Writes a file of a fleet that sops encrypts to age recipients.
+pub fn seal(fleet: &Fleet, path: &str, value: &str, recipients: &[String]) {
+    fleet.keeps_secret(value);
+    let plain = fleet.work().with_file_name("plain");
+    std::fs::write(&plain, value).unwrap();
+    let mut command = Command::new(tool("sops"));
+    command
+        .args(["--encrypt", "--input-type", "binary", "--output-type", "json"])
+        .args(["--age", &recipients.join(",")])
+        .arg(&plain)
+        .env_clear()
+        .env("HOME", fleet.work().parent().unwrap());
+    let encrypted = run(&mut command, Duration::from_secs(60)).ended(0).stdout;
+    std::fs::remove_file(plain).unwrap();
+    fleet.write(path, &encrypted);
 }

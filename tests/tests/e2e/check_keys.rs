@@ -2,7 +2,7 @@
 //! real sops and the real age.
 
 use crate::check::{check, fleet, key_file, psk, token, told};
-use reconciler_tests::{Fleet, Key, fixtures, reconcile, run, tool, write};
+use reconciler_tests::{Fleet, Key, fixtures, reconcile, run, seal, tool, write};
 use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
@@ -38,22 +38,12 @@ fn what_only_keys_can_tell() {
     let own = |name: &str| {
         let key = Key::of(name).identity;
         let secret = "sops/secrets/cinnabar-age.key";
-        let plain = fleet.work().with_file_name("plain");
-        write(&plain, &key);
-        let mut sops = Command::new(tool("sops"));
-        sops.args([
-            "--encrypt",
-            "--input-type",
-            "binary",
-            "--output-type",
-            "json",
-            "--age",
-        ])
-        .arg(Key::of("admin").recipient)
-        .arg(&plain)
-        .env_clear();
-        let sealed = run(&mut sops, Duration::from_secs(60)).ended(0).stdout;
-        fleet.write(&format!("{secret}/secret"), &sealed);
+        seal(
+            &fleet,
+            &format!("{secret}/secret"),
+            &key,
+            &[Key::of("admin").recipient],
+        );
         fleet.link(&format!("{secret}/users/admin"), "../../../users/admin");
         fleet.commit("a machine's key");
     };

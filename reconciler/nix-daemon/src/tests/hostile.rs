@@ -4,7 +4,9 @@ use proptest::prelude::{Strategy, any, prop_assert, proptest};
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Builder;
 
-use super::scripted::{A, B, Bytes, DRV, HASH, LAST, Turn, bytes, client, client_over, error, path, turn};
+use super::scripted::{
+    A, B, Bytes, DRV, HASH, LAST, Turn, bytes, client, client_over, error, known, path, turn,
+};
 use crate::build::BuildMode;
 use crate::client::Client;
 use crate::derived_path::{DerivedPath, Outputs};
@@ -29,17 +31,7 @@ fn archive() -> Vec<u8> {
 }
 
 fn shape(number: usize) -> (Bytes, Bytes) {
-    let info = || {
-        bytes()
-            .s(DRV)
-            .s(HASH)
-            .list(&[A, B])
-            .n(1)
-            .n(2)
-            .n(1)
-            .list(&["k:s"])
-            .s("ca")
-    };
+    let info = || known(DRV, "ca");
     match number {
         0 => (bytes().n(26).s(A), bytes().n(1).then(info())),
         1 => (bytes().n(31).list(&[A, B]).n(0), bytes().list(&[A, B])),

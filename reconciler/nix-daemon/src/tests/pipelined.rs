@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::scripted::{A, B, Bytes, DRV, HASH, LAST, Turn, bytes, client, client_over, error, path, turn};
+use super::scripted::{A, B, Bytes, DRV, LAST, Turn, bytes, client, client_over, error, known, path, turn};
 use crate::client::Client;
 use crate::error::{Connection, Error};
 use crate::path_info::PathInfo;
@@ -20,17 +20,7 @@ fn ask_all() -> Bytes {
 }
 
 fn told() -> Bytes {
-    bytes()
-        .n(LAST)
-        .n(1)
-        .s("")
-        .s(HASH)
-        .list(&[A, B])
-        .n(1)
-        .n(2)
-        .n(1)
-        .list(&["k:s"])
-        .s("")
+    bytes().n(LAST).n(1).then(known("", ""))
 }
 
 /// The answers of a whole window: one known path, one unknown, one known.

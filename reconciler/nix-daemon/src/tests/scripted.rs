@@ -62,6 +62,19 @@ pub(super) fn bytes() -> Bytes {
     Bytes::default()
 }
 
+/// What a daemon says of a path, but for the path itself.
+pub(super) fn known(deriver: &str, content_address: &str) -> Bytes {
+    bytes()
+        .s(deriver)
+        .s(HASH)
+        .list(&[A, B])
+        .n(1)
+        .n(2)
+        .n(1)
+        .list(&["k:s"])
+        .s(content_address)
+}
+
 /// An error as the daemon sends it.
 pub(super) fn error(message: &str) -> Bytes {
     bytes()

@@ -10,6 +10,7 @@
     reason = "what is not as it has to be fails the test"
 )]
 
+mod any;
 mod exchange;
 mod peer;
 mod values;
@@ -73,7 +74,7 @@ proptest! {
     fn what_is_asked_arrives_and_what_is_answered_comes_back(
         minor in 34_u16..=38,
         pipe in 1_usize..5000,
-        turns in vec(turn(exchange::any()), 1..6),
+        turns in vec(turn(any::exchange()), 1..6),
     ) {
         let outcomes = converse(minor, pipe, &turns);
         for ((exchange, events, error), (outcome, seen)) in turns.iter().zip(outcomes) {
@@ -138,7 +139,7 @@ fn every_operation_is_tried() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut left: Vec<Operation> = Operation::ALL.to_vec();
     for _ in 0..2000 {
-        let exchange = exchange::any().new_tree(&mut runner).unwrap().current();
+        let exchange = any::exchange().new_tree(&mut runner).unwrap().current();
         left.retain(|operation| *operation != exchange.operation());
     }
     assert_eq!(left, []);
