@@ -223,6 +223,16 @@ mod tests {
     const BASE: &str = "vvr0hzs0n3lmwj6h0yc1nn8wj1p3kd3w-hello-2.12";
 
     #[test]
+    fn a_hash_part_has_the_letters_of_base_32_and_no_others() {
+        let taken = |letter: char| {
+            let hash: String = std::iter::repeat_n(letter, 32).collect();
+            StorePath::from_absolute(&format!("/nix/store/{hash}-a")).is_ok()
+        };
+        let letters: String = (0..=127_u8).map(char::from).filter(|c| taken(*c)).collect();
+        assert_eq!(letters, "0123456789abcdfghijklmnpqrsvwxyz");
+    }
+
+    #[test]
     fn parts_of_a_path() {
         for store_dir in ["/nix/store", "/tmp/nd1/store", "/gnu"] {
             let full = format!("{store_dir}/{BASE}");
